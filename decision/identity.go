@@ -1,0 +1,139 @@
+package decision
+
+import "strings"
+
+// Proof says how strongly a request showed which device it comes from. A
+// higher constant is stronger. The zero value is no proof.
+type Proof uint8
+
+// The proofs, weakest first.
+const (
+	ProofNone                 Proof = iota
+	ProofAttested                   // the identity provider checked a device, we do not know which
+	ProofToken                      // a device id in a bearer token
+	ProofBoundToken                 // a device id in a token bound to the client's certificate (RFC 8705)
+	ProofForwardedCertificate       // a certificate that a trusted proxy checked and passed on
+	ProofCertificate                // a certificate on this TLS connection
+)
+
+var proofNames = [...]string{"none", "attested", "token", "bound_token", "forwarded_certificate", "certificate"}
+
+// String returns the name as written in a policy.
+func (p Proof) String() string { return name(proofNames[:], int(p)) }
+
+// ParseProof reads a name as written in a policy; "none" is not accepted.
+func ParseProof(s string) (Proof, bool) {
+	i, ok := index(proofNames[:], s)
+	return Proof(i), ok && i > 0
+}
+
+// Key is one id of a device. Values are canonical: GUIDs in lower case without
+// braces. Keys of different kinds never compare equal.
+type Key struct {
+	Kind  string `json:"kind"`  // KindEntra, KindIntune, KindSerial or a name from the configuration
+	Value string `json:"value"` // at most 256 bytes
+}
+
+// The kinds of device id that sources share. An operator may add kinds of
+// their own for in-house inventories.
+const (
+	KindEntra  = "entra"  // Entra ID deviceId
+	KindIntune = "intune" // Intune managedDevice id
+	KindSerial = "serial" // hardware serial number: can be forged by whoever holds the device
+)
+
+// CanonicalKey trims and normalises an id: GUID forms become lower case without
+// braces, serial numbers upper case. The result is false for an empty or
+// overlong value or one with control characters.
+func CanonicalKey(kind, value string) (Key, bool) {
+	v := strings.TrimSpace(value)
+	if kind == KindSerial {
+		v = strings.ToUpper(v)
+	} else {
+		v = strings.ToLower(v)
+		if len(v) == 38 && v[0] == '{' && v[37] == '}' {
+			v = v[1:37]
+		}
+	}
+	if v == "" || len(v) > 256 || strings.ContainsFunc(v, func(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd }) {
+		return Key{}, false
+	}
+	if kind == KindEntra || kind == KindIntune {
+		if v == "00000000-0000-0000-0000-000000000000" || !isGUID(v) {
+			return Key{}, false
+		}
+	}
+	return Key{Kind: kind, Value: v}, true
+}
+
+func isGUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return false
+			}
+		default:
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// User is the person or machine client that a verified credential names. The
+// zero value is nobody.
+type User struct {
+	Issuer   string // configured name of the issuer; "certificate" when a certificate named the user
+	ID       string // stable key: tid/oid at Entra, iss|sub elsewhere; never a mail address
+	Subject  string // sub
+	ObjectID string // Entra oid
+	Tenant   string // Entra tid
+	Name     string // preferred_username or upn, for people; "" if the credential has none
+	Email    string // display only
+
+	Groups      []string
+	GroupsKnown Tri // No: the token says that there are too many groups to list; Unknown: the credential carries none
+
+	Client  string // azp, appid or client_id
+	AppOnly bool   // a machine client: never satisfies `require user`
+
+	ACR      string
+	ACRs     []string // Entra acrs
+	AMR      []string
+	AuthTime int64 // unix seconds; 0 unknown
+
+	// ClaimsChallenge is true if the client can answer an Entra claims
+	// challenge (xms_cc contains cp1).
+	ClaimsChallenge bool
+
+	Claims map[string]any // verified claims, for CEL; nil without a token
+}
+
+// Known reports whether a credential named someone.
+func (u *User) Known() bool { return u.ID != "" }
+
+// DeviceRef is the device that the credentials of a request name.
+type DeviceRef struct {
+	Keys  []Key
+	Proof Proof
+}
+
+// Known reports whether a credential named a device.
+func (d *DeviceRef) Known() bool { return len(d.Keys) > 0 }
+
+// Identity is who asks and from which device. It is immutable once built and
+// shared by all requests with the same credentials.
+type Identity struct {
+	User   User
+	Device DeviceRef
+	// Expires is when the credential ends, unix seconds; 0 without one.
+	Expires int64
+	// Foreign is true if the request carried a certificate that is not ours.
+	Foreign bool
+}

@@ -1,0 +1,157 @@
+package decision
+
+import "time"
+
+// Report is what one source says about one device, for [Merge].
+type Report struct {
+	State *SourceState
+	// Verdict is nil if the source does not have the device.
+	Verdict *Verdict
+	// User is nil if the source does not have the user.
+	User *UserRecord
+	// Cause is why the source could not be asked about this very device.
+	Cause Cause
+}
+
+// Merge joins the reports of all sources, in configuration order, into one
+// posture. For each fact the first source that knows it is the authority. A
+// later source only fills what is unknown, with these exceptions, all towards
+// caution: a disabled, retiring or jailbroken device and the worst risk count
+// from any source, and a newer noncompliant beats an older compliant. Every
+// disagreement is counted.
+func Merge(reports []Report, key Key) *Posture {
+	p := &Posture{Evidence: make([]Evidence, len(reports)), jitter: Jitter(key)}
+	for i := range reports {
+		r := &reports[i]
+		ev := &p.Evidence[i]
+		ev.State, ev.Cause = r.State, r.Cause
+		if r.User != nil {
+			p.mergeUser(r.User, uint8(i+1))
+		}
+		if r.Verdict == nil {
+			continue
+		}
+		ev.Found, ev.Confirmed = true, r.Verdict.Confirmed
+		ev.LastCheckIn, ev.EvaluatedAt = r.Verdict.LastCheckIn, r.Verdict.EvaluatedAt
+		p.mergeDevice(&r.Verdict.Device, uint8(i+1))
+	}
+	return p
+}
+
+// merge takes v for fact f if nothing is known yet, or if worse says so.
+func merge[T comparable](p *Posture, f Fact, have *T, v T, from uint8, worse bool) {
+	var unknown T
+	switch {
+	case v == unknown:
+		return
+	case p.from[f] == 0:
+	case v == *have:
+		return
+	default:
+		p.Conflicts++
+		if !worse {
+			return
+		}
+	}
+	*have, p.from[f] = v, from
+}
+
+func (p *Posture) mergeDevice(d *Device, from uint8) {
+	have := &p.Device
+	if have.Name == "" {
+		have.Name = d.Name
+	}
+	if have.Model == "" {
+		have.Model = d.Model
+	}
+	if have.Channel == ChannelUnknown {
+		have.Channel = d.Channel
+	}
+	have.Keys = appendKeys(have.Keys, d.Keys)
+	newer := d.observed().After(p.observedBy(FactCompliance))
+	before := p.from[FactCompliance]
+	merge(p, FactCompliance, &have.Compliance, d.Compliance, from, newer && have.Compliance == Compliant && d.Compliance == NonCompliant)
+	if p.from[FactCompliance] != before {
+		have.GraceUntil, have.Settings = d.GraceUntil, d.Settings
+	}
+	merge(p, FactManaged, &have.Managed, d.Managed, from, false)
+	merge(p, FactEnabled, &have.Enabled, d.Enabled, from, d.Enabled == No)
+	merge(p, FactLifecycle, &have.Lifecycle, d.Lifecycle, from, stops(d.Lifecycle) && !stops(have.Lifecycle))
+	merge(p, FactEncrypted, &have.Encrypted, d.Encrypted, from, false)
+	merge(p, FactUpdated, &have.Updated, d.Updated, from, false)
+	merge(p, FactJailbroken, &have.Jailbroken, d.Jailbroken, from, d.Jailbroken == Yes)
+	merge(p, FactMalware, &have.Malware, d.Malware, from, d.Malware == Yes)
+	merge(p, FactRisk, &have.Risk, d.Risk, from, d.Risk > have.Risk)
+	merge(p, FactTrust, &have.Trust, d.Trust, from, false)
+	merge(p, FactOwnership, &have.Ownership, d.Ownership, from, false)
+	merge(p, FactSecureBoot, &have.SecureBoot, d.SecureBoot, from, false)
+	merge(p, FactSupervised, &have.Supervised, d.Supervised, from, false)
+	merge(p, FactAntivirus, &have.Antivirus, d.Antivirus, from, false)
+	merge(p, FactFirewall, &have.Firewall, d.Firewall, from, false)
+	merge(p, FactApps, &have.Apps, d.Apps, from, false)
+	merge(p, FactSensor, &have.Sensor, d.Sensor, from, false)
+	merge(p, FactExposure, &have.Exposure, d.Exposure, from, d.Exposure > have.Exposure)
+	if p.from[FactOS] == 0 && d.Platform != PlatformUnknown {
+		have.Platform, have.OSVersion, p.from[FactOS] = d.Platform, d.OSVersion, from
+	}
+	if p.from[FactOwner] == 0 && (d.OwnerID != "" || d.OwnerUPN != "") {
+		have.OwnerID, have.OwnerUPN, p.from[FactOwner] = d.OwnerID, d.OwnerUPN, from
+	}
+	if d.LastCheckIn.After(have.LastCheckIn) {
+		have.LastCheckIn, p.from[FactCheckIn] = d.LastCheckIn, from
+	}
+	if d.EvaluatedAt.After(have.EvaluatedAt) {
+		have.EvaluatedAt = d.EvaluatedAt
+	}
+}
+
+func (p *Posture) mergeUser(u *UserRecord, from uint8) {
+	have := &p.User
+	if have.ObjectID == "" {
+		have.ObjectID = u.ObjectID
+	}
+	if have.UPN == "" {
+		have.UPN = u.UPN
+	}
+	merge(p, FactUserEnabled, &have.Enabled, u.Enabled, from, u.Enabled == No)
+	merge(p, FactUserRisk, &have.Risk, u.Risk, from, u.Risk > have.Risk)
+	if u.Compromised == Yes || have.Compromised == Unknown {
+		have.Compromised = u.Compromised
+	}
+}
+
+func (d *Device) observed() time.Time {
+	if d.EvaluatedAt.After(d.LastCheckIn) {
+		return d.EvaluatedAt
+	}
+	return d.LastCheckIn
+}
+
+func (p *Posture) observedBy(f Fact) time.Time {
+	i := p.from[f]
+	if i == 0 {
+		return time.Time{}
+	}
+	ev := &p.Evidence[i-1]
+	if ev.EvaluatedAt.After(ev.LastCheckIn) {
+		return ev.EvaluatedAt
+	}
+	return ev.LastCheckIn
+}
+
+func stops(l Lifecycle) bool {
+	return l == LifecycleRetiring || l == LifecycleWiping || l == LifecycleRevoked
+}
+
+func appendKeys(have, more []Key) []Key {
+next:
+	for _, k := range more {
+		for _, h := range have {
+			if h == k {
+				continue next
+			}
+		}
+		have = append(have, k)
+	}
+	return have
+}

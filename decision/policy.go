@@ -1,0 +1,249 @@
+package decision
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Policy is a compiled list of requirements. It is made by decision/policy,
+// immutable, and safe for concurrent use. Inherited requirements come first.
+type Policy struct {
+	Name string
+	// Revision is a short hash of the policy's text, for the decision log.
+	Revision     string
+	Requirements []Requirement
+	Ages         Ages
+	// OnUnknown says what becomes of a fact that healthy sources do not have.
+	OnUnknown OnUnknown
+	// OnOutage, if set, is a step-up that replaces facts we cannot get.
+	OnOutage *StepUp
+	// HardStopsOff are the hard stops that the operator switched off here.
+	HardStopsOff HardStops
+	Exemptions   []Exemption
+
+	// ReportOnlyUntil, if set, is the end of a trial: until then Parent is
+	// enforced instead (nothing, if Parent is nil) and this policy only counted.
+	ReportOnlyUntil time.Time
+	Parent          *Policy
+}
+
+// Split returns the policy to enforce at t (nil: none) and the one to evaluate
+// for the record only (nil: none).
+func (p *Policy) Split(t time.Time) (enforce, report *Policy) {
+	if !p.ReportOnlyUntil.IsZero() && t.Before(p.ReportOnlyUntil) {
+		if p.Parent != nil {
+			enforce, _ = p.Parent.Split(t)
+		}
+		return enforce, p
+	}
+	return p, nil
+}
+
+// OnUnknown is what happens to a fact that healthy sources do not have. The
+// zero value blocks.
+type OnUnknown struct {
+	Warn   bool
+	StepUp *StepUp
+}
+
+// Kind is the kind of a requirement.
+type Kind uint8
+
+// The requirement kinds, named as in a policy.
+const (
+	RequireUser Kind = iota + 1
+	RequireGroup
+	RequireClient
+	RequireNetwork
+	RequireDevice
+	RequireManaged
+	RequireCompliant
+	RequireEncrypted
+	RequireUpdated
+	RequireNotJailbroken
+	RequireNotMalware
+	RequireRisk
+	RequireUserRisk
+	RequireOS
+	RequireTrust
+	RequireOwnership
+	RequireOwner
+	RequireCheckedIn
+	RequireProof
+	RequireStepUp
+	RequireExpression
+	NumKinds
+)
+
+var kindNames = [NumKinds]string{
+	"", "user", "group", "client", "network", "device", "managed", "compliant", "encrypted", "updated",
+	"not jailbroken", "not malware", "risk", "user_risk", "os", "trust", "ownership", "owner", "checked_in",
+	"proof", "step_up", "expression",
+}
+
+// String returns the word used in a policy.
+func (k Kind) String() string { return name(kindNames[:], int(k)) }
+
+// posture reports whether an exemption may excuse the requirement.
+func (k Kind) posture() bool {
+	return k >= RequireManaged && k <= RequireCheckedIn && k != RequireUserRisk || k == RequireExpression
+}
+
+// factOf is the fact that a requirement of one single fact consults.
+var factOf = [NumKinds]Fact{
+	RequireManaged: FactManaged, RequireCompliant: FactCompliance, RequireEncrypted: FactEncrypted,
+	RequireUpdated: FactUpdated, RequireNotJailbroken: FactJailbroken, RequireNotMalware: FactMalware,
+	RequireRisk: FactRisk, RequireUserRisk: FactUserRisk, RequireOS: FactOS, RequireTrust: FactTrust,
+	RequireOwnership: FactOwnership, RequireOwner: FactOwner, RequireCheckedIn: FactCheckIn,
+}
+
+// Fact returns the fact that the requirement kind consults, if it is one of a
+// source's.
+func (k Kind) Fact() (Fact, bool) {
+	switch k {
+	case RequireUser, RequireGroup, RequireClient, RequireNetwork, RequireDevice, RequireProof, RequireStepUp, RequireExpression:
+		return 0, false
+	}
+	return factOf[k], k < NumKinds
+}
+
+// Requirement is one line of a policy.
+type Requirement struct {
+	Kind   Kind
+	Names  []string       // group, client: any of
+	Nets   []netip.Prefix // network: any of
+	Level  Level          // risk, user_risk: at most
+	MinOS  map[Platform]Version
+	Trusts []Trust
+	Within time.Duration // checked_in
+	Proof  Proof
+	Strict bool // compliant: grace does not count
+	StepUp *StepUp
+	Expr   Expression
+	// Message is what the person reads when an expression fails.
+	Message string
+
+	// ElseWarn lets the requirement pass with a warning whatever its fact.
+	ElseWarn bool
+	// ElseStepUp, if set, satisfies a fact that is no; never an unknown one.
+	ElseStepUp *StepUp
+
+	// Text is the line as written, for explain; Place is its file:line; Policy
+	// the policy that wrote it (a parent's, if inherited).
+	Text, Place, Policy string
+}
+
+// Expression is a compiled condition. Implementations are safe for concurrent
+// use and take no input or output. The result Unknown comes with its cause; an
+// evaluation error counts as No.
+type Expression interface {
+	Eval(q *Request) (Tri, Cause)
+	// Facts returns the facts that the expression reads.
+	Facts() FactSet
+}
+
+// StepUp is a named way to show a stronger sign-in.
+type StepUp struct {
+	Name string
+	// For says per issuer (by configured name) how to ask and what to check.
+	For map[string]StepUpMethod
+	// MaxAge bounds the age of the sign-in; 0 means any age.
+	MaxAge time.Duration
+}
+
+// StepUpMethod is how one issuer does a step-up. All set fields must hold.
+type StepUpMethod struct {
+	AuthContext string   // Entra authentication context id, c1 to c99, in acrs
+	ACRValues   []string // any one of them, exactly, in acr (RFC 9470)
+	AMR         []string // any one of them in amr
+	// Attests are the requirement kinds that this step-up satisfies, because
+	// the identity provider checks the device itself.
+	Attests []Kind
+}
+
+// Satisfied reports whether the user's credential shows the step-up at now.
+func (s *StepUp) Satisfied(u *User, now time.Time) bool {
+	m, ok := s.For[u.Issuer]
+	if !ok || u.AppOnly || !m.shown(u) {
+		return false
+	}
+	if s.MaxAge <= 0 {
+		return true
+	}
+	return u.AuthTime > 0 && now.Unix()-u.AuthTime <= int64(s.MaxAge/time.Second)
+}
+
+func (m *StepUpMethod) shown(u *User) bool {
+	if m.AuthContext == "" && len(m.ACRValues) == 0 && len(m.AMR) == 0 {
+		return true // only a fresh sign-in is asked for
+	}
+	return (m.AuthContext == "" || contains(u.ACRs, m.AuthContext)) &&
+		(len(m.ACRValues) == 0 || contains(m.ACRValues, u.ACR)) &&
+		(len(m.AMR) == 0 || overlap(m.AMR, u.AMR))
+}
+
+// HardStops is a set of hard stops, for switching some off.
+type HardStops uint8
+
+// The hard stops that a policy may switch off. Revocation cannot be.
+const (
+	StopDisabled HardStops = 1 << iota
+	StopRetired
+	StopJailbroken
+	StopCompromised
+	StopUserDisabled
+	StopUserCompromised
+)
+
+var hardStopNames = [...]string{"disabled", "retired", "jailbroken", "compromised", "user_disabled", "user_compromised"}
+
+// ParseHardStop reads a hard stop's name as written in a policy.
+func ParseHardStop(s string) (HardStops, bool) {
+	i, ok := index(hardStopNames[:], s)
+	return 1 << i, ok
+}
+
+// Exemption turns posture failures of one group, user or device into warnings.
+type Exemption struct {
+	Group, User string
+	Device      Key // Kind empty: not by device
+	Until       time.Time
+	Because     string
+}
+
+func (x *Exemption) covers(q *Request) bool {
+	if !q.Now.Before(x.Until) {
+		return false
+	}
+	switch {
+	case x.Group != "":
+		return contains(q.Identity.User.Groups, x.Group)
+	case x.User != "":
+		return sameUser(x.User, &q.Identity.User)
+	case x.Device.Kind != "":
+		for _, k := range q.Identity.Device.Keys {
+			if k == x.Device {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func contains(list []string, s string) bool {
+	for _, v := range list {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}
+
+func overlap(a, b []string) bool {
+	for _, v := range a {
+		if contains(b, v) {
+			return true
+		}
+	}
+	return false
+}
