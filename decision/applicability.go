@@ -1,5 +1,7 @@
 package decision
 
+import "slices"
+
 // notApplicable lists the platforms on which a requirement has no meaning: no
 // source ever reports the fact there, so an unknown passes. A fact that a source
 // does report counts on every platform. README prints this table.
@@ -10,21 +12,14 @@ var notApplicable = map[Kind][]Platform{
 
 // Applicable reports whether a requirement has a meaning on a platform.
 func Applicable(k Kind, p Platform) bool {
-	for _, n := range notApplicable[k] {
-		if n == p {
-			return false
-		}
-	}
-	return true
+	return !slices.Contains(notApplicable[k], p)
 }
 
-// applicable lets an unknown pass on a platform that never reports the fact.
-// The platform itself must come from a source that has the device; a reason of
+// excused lets an unknown pass on a platform that never reports the fact. The
+// platform itself must come from a source whose word still counts; a reason of
 // ours (an outage) is never excused.
-func (e *Engine) applicable(r *Requirement, q *Request, a answer) answer {
-	if a.is == Unknown && a.cause == CauseNotReported && q.Posture.Platform != PlatformUnknown &&
-		!Applicable(r.Kind, q.Posture.Platform) {
-		return yes()
-	}
-	return a
+func (c *run) excused(r *Requirement) bool {
+	s := c.q.Posture
+	return c.why.cause == CauseNotReported && s.Platform != PlatformUnknown && !Applicable(r.Kind, s.Platform) &&
+		s.from[FactOS] != 0 && c.freshness(s.from[FactOS]) != Expired
 }

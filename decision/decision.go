@@ -139,6 +139,16 @@ func (d *Decision) add(f Finding) {
 	d.Findings = append(d.Findings, f)
 }
 
+func (d *Decision) keepOnly(e Effect) {
+	kept := d.Findings[:0]
+	for _, f := range d.Findings {
+		if f.Effect == e {
+			kept = append(kept, f)
+		}
+	}
+	d.Findings = kept
+}
+
 func sameUser(name string, u *User) bool {
 	return name == u.ID || u.Name != "" && strings.EqualFold(name, u.Name)
 }

@@ -1,5 +1,7 @@
 package decision
 
+import "slices"
+
 // Engine decides. It holds what is common to all policies, is immutable after
 // it is made, and is safe for concurrent use. Decide allocates nothing for a
 // request that passes without a warning.
@@ -9,16 +11,32 @@ type Engine struct {
 	Attesting []*StepUp
 }
 
-// verdict of one requirement, before the policy's own rules are applied to it.
+// answer says why a requirement is not a plain yes. It stays zero for one.
 type answer struct {
-	is     Tri // Yes: satisfied
 	reason Reason
 	param  string
 	source string
-	cause  Cause  // with Unknown
-	need   Effect // EffectAuthenticate or EffectBlockUnidentified: subject missing
-	warn   bool   // satisfied, but worth saying
-	stepUp *StepUp
+	cause  Cause   // of an unknown
+	need   Effect  // EffectAuthenticate or EffectBlockUnidentified: subject missing
+	warn   bool    // satisfied, but worth saying
+	stepUp *StepUp // the one that is missing
+}
+
+// run is one decision in progress.
+type run struct {
+	e   *Engine
+	p   *Policy
+	q   *Request
+	d   *Decision
+	now int64  // q.Now as [Mono]
+	why answer // about the requirement at hand
+
+	userKnown, deviceKnown bool
+
+	// The evidence consulted last, counted from 1 (0: none yet), and how fresh
+	// it is: most facts of a device come from one source.
+	lastFrom  uint8
+	lastFresh Freshness
 }
 
 // Decide evaluates every requirement of p for q and writes the outcome into d.
@@ -26,26 +44,24 @@ type answer struct {
 // once. It never fails: what cannot be evaluated is unknown.
 func (e *Engine) Decide(p *Policy, q *Request, d *Decision) {
 	d.reset(p)
-	worst := e.hardStops(p, q, d)
-	var exempt *Exemption
-	for i := range p.Exemptions {
-		if p.Exemptions[i].covers(q) {
-			exempt = &p.Exemptions[i]
-			break
-		}
-	}
+	c := run{e: e, p: p, q: q, d: d, now: Mono(q.Now)}
+	c.userKnown, c.deviceKnown = q.Identity.User.Known(), q.Identity.Device.Known()
+	worst := c.hardStops()
+	exempt := p.exemption(q)
 	for i := range p.Requirements {
 		r := &p.Requirements[i]
-		a := e.evaluate(p, r, q, d)
-		if a.is == Yes && !a.warn {
+		is := c.evaluate(r)
+		if is == Yes && !c.why.warn {
 			continue
 		}
-		effect := e.effect(p, r, q, d, &a)
+		effect := c.effect(r, is)
+		a := c.why
+		c.why = answer{}
 		if effect == EffectNone {
 			continue
 		}
 		f := Finding{Reason: a.reason, Effect: effect, Param: a.param, Source: a.source, Requirement: r}
-		if exempt != nil && effect > EffectWarn && r.Kind.posture() {
+		if exempt != nil && effect > EffectWarn && effect != EffectAuthenticate && r.excusable() {
 			f.Effect, f.Exempt = EffectWarn, exempt.Because
 		}
 		d.add(f)
@@ -54,7 +70,7 @@ func (e *Engine) Decide(p *Policy, q *Request, d *Decision) {
 			d.StepUp = a.stepUp
 		}
 	}
-	if worst == EffectStepUp && q.NoStepUp {
+	if worst == EffectStepUp && (q.NoStepUp || !d.StepUp.offeredTo(&q.Identity.User)) {
 		d.add(Finding{Reason: StepUpUnavailable, Effect: EffectBlock, Param: d.StepUp.Name})
 		worst = EffectBlock
 	}
@@ -68,128 +84,126 @@ func (e *Engine) Decide(p *Policy, q *Request, d *Decision) {
 }
 
 // effect turns an answer that is not a plain yes into what it does here.
-func (e *Engine) effect(p *Policy, r *Requirement, q *Request, d *Decision, a *answer) Effect {
-	if a.is == Yes {
+func (c *run) effect(r *Requirement, is Tri) Effect {
+	switch {
+	case is == Yes || r.ElseWarn && c.why.need != EffectAuthenticate:
 		return EffectWarn
-	}
-	if a.need != EffectNone {
-		if a.need == EffectBlockUnidentified {
-			if su := p.OnUnknown.StepUp; su != nil && attests(su, q, r.Kind) {
-				return e.viaStepUp(su, q, d, a)
-			}
-			if r.ElseWarn {
-				return EffectWarn
-			}
+	case c.why.need == EffectBlockUnidentified:
+		if su := c.p.OnUnknown.StepUp; su != nil && c.vouches(su, r) {
+			return c.viaStepUp(su)
 		}
-		return a.need
-	}
-	if r.ElseWarn {
-		return EffectWarn
-	}
-	if a.stepUp != nil { // `require step_up` itself
-		return EffectStepUp
-	}
-	if a.is == No {
-		if r.ElseStepUp != nil {
-			return e.viaStepUp(r.ElseStepUp, q, d, a)
-		}
-		if !q.Identity.User.Known() && !q.Identity.Device.Known() {
-			return EffectBlockUnidentified // about the request, not about a proven subject
-		}
-		return EffectBlock
-	}
-	if a.cause.Ours() {
-		if p.OnOutage != nil {
-			return e.viaStepUp(p.OnOutage, q, d, a)
+		return EffectBlockUnidentified
+	case c.why.need != EffectNone:
+		return c.why.need
+	case is == No:
+		return c.effectOfNo(r)
+	case c.why.cause.Ours():
+		if c.p.OnOutage != nil {
+			return c.viaStepUp(c.p.OnOutage)
 		}
 		return EffectUndecided
-	}
-	switch {
-	case p.OnUnknown.StepUp != nil:
-		return e.viaStepUp(p.OnUnknown.StepUp, q, d, a)
-	case p.OnUnknown.Warn:
+	case r.Kind == RequireGroup:
+		// Not a fact of a source: on_unknown must not let somebody past a group
+		// by way of a credential that lists none.
+		return EffectBlockUnknown
+	case c.p.OnUnknown.StepUp != nil:
+		return c.viaStepUp(c.p.OnUnknown.StepUp)
+	case c.p.OnUnknown.Warn:
 		return EffectWarn
 	}
 	return EffectBlockUnknown
 }
 
+func (c *run) effectOfNo(r *Requirement) Effect {
+	switch {
+	case r.Kind == RequireStepUp:
+		return EffectStepUp
+	case r.ElseStepUp != nil:
+		return c.viaStepUp(r.ElseStepUp)
+	case !c.userKnown && !c.deviceKnown:
+		return EffectBlockUnidentified // about the request, not about a proven subject
+	}
+	return EffectBlock
+}
+
 // viaStepUp lets a satisfied step-up stand in for a fact.
-func (e *Engine) viaStepUp(su *StepUp, q *Request, d *Decision, a *answer) Effect {
-	if !stepUpUser(q) {
-		a.reason, a.param, a.source = SignInRequired, "", ""
+func (c *run) viaStepUp(su *StepUp) Effect {
+	if !stepUpUser(c.q) {
+		c.why = answer{reason: SignInRequired}
 		return EffectAuthenticate
 	}
-	if su.Satisfied(&q.Identity.User, q.Now) {
+	if su.Satisfied(&c.q.Identity.User, c.q.Now) {
 		return EffectNone
 	}
-	a.stepUp = su
+	c.why.stepUp = su
 	return EffectStepUp
 }
 
 // hardStops records what ends every request of this user or device, whatever
 // the policy asks for, and returns the worst effect.
-func (e *Engine) hardStops(p *Policy, q *Request, d *Decision) Effect {
+func (c *run) hardStops() Effect {
+	s := c.q.Posture
 	worst := EffectNone
-	stop := func(off HardStops, r Reason, param, source string) {
-		if p.HardStopsOff&off == 0 {
-			d.add(Finding{Reason: r, Effect: EffectBlock, Param: param, Source: source})
-			worst = EffectBlock
-		}
-	}
-	s := q.Posture
 	if s.Revoked != nil {
-		stop(0, Revoked, s.Revoked.Subject, "")
+		worst = c.stop(0, Revoked, s.Revoked.Subject, "")
 	}
-	if q.Identity.User.Known() {
+	if c.userKnown {
 		if s.User.Enabled == No {
-			stop(StopUserDisabled, UserDisabled, "", s.Source(FactUserEnabled))
+			worst = max(worst, c.stop(StopUserDisabled, UserDisabled, "", s.Source(FactUserEnabled)))
 		}
-		if s.User.Compromised == Yes {
-			stop(StopUserCompromised, UserCompromised, "", s.Source(FactUserRisk))
+		if s.User.Compromised == Yes || s.User.Risk == LevelCompromised {
+			worst = max(worst, c.stop(StopUserCompromised, UserCompromised, "", s.Source(FactUserRisk)))
 		}
 	}
-	if !q.Identity.Device.Known() {
+	if !c.deviceKnown {
 		return worst
 	}
 	if s.Ambiguous {
-		stop(0, DeviceAmbiguous, "", "")
+		worst = max(worst, c.stop(0, DeviceAmbiguous, "", ""))
 	}
 	if s.Enabled == No {
-		stop(StopDisabled, DeviceDisabled, "", s.Source(FactEnabled))
+		worst = max(worst, c.stop(StopDisabled, DeviceDisabled, "", s.Source(FactEnabled)))
 	}
-	switch s.Lifecycle {
-	case LifecycleRetiring, LifecycleWiping, LifecycleRevoked:
-		stop(StopRetired, DeviceRetired, s.Lifecycle.String(), s.Source(FactLifecycle))
-	case LifecycleUnknown, LifecycleActive, LifecyclePending, LifecycleUnhealthy, LifecycleDiscovered:
+	if stops(s.Lifecycle) {
+		worst = max(worst, c.stop(StopRetired, DeviceRetired, s.Lifecycle.String(), s.Source(FactLifecycle)))
 	}
 	if s.Jailbroken == Yes {
-		stop(StopJailbroken, Jailbroken, "", s.Source(FactJailbroken))
+		worst = max(worst, c.stop(StopJailbroken, Jailbroken, "", s.Source(FactJailbroken)))
 	}
 	if s.Risk == LevelCompromised {
-		stop(StopCompromised, DeviceCompromised, "", s.Source(FactRisk))
+		worst = max(worst, c.stop(StopCompromised, DeviceCompromised, "", s.Source(FactRisk)))
 	}
 	return worst
 }
 
-// attested reports whether the identity provider vouches for a requirement of
-// kind k. A source's plain no about an identified device still wins: see
-// evaluate.
-func (e *Engine) attested(q *Request, k Kind) bool {
-	for _, su := range e.Attesting {
-		if attests(su, q, k) && su.Satisfied(&q.Identity.User, q.Now) {
+// stop records a hard stop, unless the policy switched it off.
+func (c *run) stop(off HardStops, r Reason, param, source string) Effect {
+	if c.p.HardStopsOff&off != 0 {
+		return EffectNone
+	}
+	c.d.add(Finding{Reason: r, Effect: EffectBlock, Param: param, Source: source})
+	return EffectBlock
+}
+
+// attested reports, and records, that the identity provider vouches for r now.
+func (c *run) attested(r *Requirement) bool {
+	for _, su := range c.e.Attesting {
+		if c.vouches(su, r) && su.Satisfied(&c.q.Identity.User, c.q.Now) {
+			c.d.Attested = true
 			return true
 		}
 	}
 	return false
 }
 
-func attests(su *StepUp, q *Request, k Kind) bool {
-	for _, kind := range su.For[q.Identity.User.Issuer].Attests {
-		if kind == k {
-			return true
-		}
+// vouches reports whether su, once shown by this user, stands for r. Whatever a
+// step-up attests, it also is `proof attested`.
+func (c *run) vouches(su *StepUp, r *Requirement) bool {
+	kinds := su.For[c.q.Identity.User.Issuer].Attests
+	if r.Kind == RequireProof {
+		return r.Proof == ProofAttested && len(kinds) > 0
 	}
-	return false
+	return slices.Contains(kinds, r.Kind)
 }
 
 // stepUpUser reports whether the request's user came by a credential of an
@@ -197,14 +211,4 @@ func attests(su *StepUp, q *Request, k Kind) bool {
 func stepUpUser(q *Request) bool {
 	u := &q.Identity.User
 	return u.Known() && !u.AppOnly && u.Issuer != "" && u.Issuer != IssuerCertificate
-}
-
-func (d *Decision) keepOnly(e Effect) {
-	kept := d.Findings[:0]
-	for _, f := range d.Findings {
-		if f.Effect == e {
-			kept = append(kept, f)
-		}
-	}
-	d.Findings = kept
 }

@@ -1,6 +1,8 @@
 package decision
 
 import (
+	"math/bits"
+	"slices"
 	"strings"
 	"time"
 )
@@ -8,409 +10,353 @@ import (
 // IssuerCertificate is User.Issuer of a user that a certificate names.
 const IssuerCertificate = "certificate"
 
-// evaluate answers one requirement. It applies no rule of the policy but its
-// age limits.
-func (e *Engine) evaluate(p *Policy, r *Requirement, q *Request, d *Decision) answer {
-	u, s := &q.Identity.User, q.Posture
-	switch r.Kind {
-	case RequireUser:
-		if !u.Known() || u.AppOnly {
-			return needUser()
-		}
-		return yes()
-	case RequireGroup:
-		return group(r, u)
-	case RequireClient:
-		if u.Client == "" {
-			return needUser()
-		}
-		if !contains(r.Names, u.Client) {
-			return no(ClientNotAllowed, u.Client, "")
-		}
-		return yes()
-	case RequireNetwork:
-		for _, n := range r.Nets {
-			if n.Contains(q.ClientIP) {
-				return yes()
-			}
-		}
-		return no(NetworkNotAllowed, "", "")
-	case RequireStepUp:
-		if !stepUpUser(q) {
-			return needUser()
-		}
-		if r.StepUp.Satisfied(u, q.Now) {
-			return yes()
-		}
-		return answer{is: No, reason: StepUpRequired, param: r.StepUp.Name, stepUp: r.StepUp}
-	case RequireUserRisk:
-		if !u.Known() {
-			return needUser()
-		}
-		return e.fact(p, q, d, FactUserRisk, func() answer { return atMost(s.User.Risk, r.Level, UserRiskTooHigh) })
-	case RequireExpression:
-		return e.expression(p, r, q, d)
-	case RequireDevice, RequireProof, RequireManaged, RequireCompliant, RequireEncrypted, RequireUpdated, RequireNotJailbroken,
-		RequireNotMalware, RequireRisk, RequireOS, RequireTrust, RequireOwnership, RequireOwner, RequireCheckedIn:
+// evaluate answers one requirement and leaves in c.why what is wrong. It applies
+// no rule of the policy but its age limits.
+func (c *run) evaluate(r *Requirement) Tri {
+	f := noFact
+	if r.Kind < NumKinds {
+		f = factOf[r.Kind]
 	}
-	return e.device(p, r, q, d)
-}
-
-// device answers a requirement about the device.
-func (e *Engine) device(p *Policy, r *Requirement, q *Request, d *Decision) answer {
-	attested := len(e.Attesting) > 0 && e.attested(q, r.Kind)
-	if !q.Identity.Device.Known() {
-		if attested || r.Kind == RequireProof && r.Proof == ProofAttested && e.anyAttested(q) {
-			d.Attested = true
-			return yes()
-		}
-		return answer{is: No, reason: DeviceUnidentified, need: EffectBlockUnidentified}
+	switch {
+	case f == noFact:
+		return c.factless(r)
+	case (r.Kind == RequireUserRisk || r.Kind == RequireOwner) && !c.userKnown:
+		return c.needUser()
+	case r.Kind != RequireUserRisk && !c.deviceKnown:
+		return c.withoutDevice(r)
 	}
-	a := e.known(p, r, q, d)
-	if a.is == Unknown && attested {
-		d.Attested = true
-		return yes()
+	is := c.fact(r, f)
+	if is == Unknown && (c.excused(r) || c.attested(r)) {
+		c.why = answer{}
+		return Yes
 	}
-	return a
-}
-
-func (e *Engine) anyAttested(q *Request) bool {
-	for _, su := range e.Attesting {
-		if len(su.For[q.Identity.User.Issuer].Attests) > 0 && su.Satisfied(&q.Identity.User, q.Now) {
-			return true
-		}
-	}
-	return false
-}
-
-// known answers a requirement about an identified device.
-func (e *Engine) known(p *Policy, r *Requirement, q *Request, d *Decision) answer {
-	s := q.Posture
-	switch r.Kind {
-	case RequireProof:
-		if q.Identity.Device.Proof < r.Proof {
-			return no(ProofTooWeak, q.Identity.Device.Proof.String(), "")
-		}
-		return e.presence(p, q, d)
-	case RequireDevice:
-		return e.presence(p, q, d)
-	case RequireManaged:
-		return e.fact(p, q, d, FactManaged, func() answer { return tri(s.Managed, NotManaged) })
-	case RequireCompliant:
-		return e.fact(p, q, d, FactCompliance, func() answer { return compliance(s, r.Strict, q.Now) })
-	case RequireEncrypted:
-		return e.applicable(r, q, e.fact(p, q, d, FactEncrypted, func() answer { return tri(s.Encrypted, NotEncrypted) }))
-	case RequireUpdated:
-		return e.fact(p, q, d, FactUpdated, func() answer { return tri(s.Updated, NotUpdated) })
-	case RequireNotJailbroken:
-		return e.applicable(r, q, e.fact(p, q, d, FactJailbroken, func() answer { return not(s.Jailbroken, Jailbroken) }))
-	case RequireNotMalware:
-		return e.fact(p, q, d, FactMalware, func() answer { return not(s.Malware, MalwareActive) })
-	case RequireRisk:
-		return e.fact(p, q, d, FactRisk, func() answer { return atMost(s.Risk, r.Level, RiskTooHigh) })
-	case RequireOS:
-		return e.fact(p, q, d, FactOS, func() answer { return osAtLeast(s, r) })
-	case RequireTrust:
-		return e.fact(p, q, d, FactTrust, func() answer { return trust(s.Trust, r.Trusts) })
-	case RequireOwnership:
-		return e.fact(p, q, d, FactOwnership, func() answer { return ownership(s.Ownership) })
-	case RequireOwner:
-		if !q.Identity.User.Known() {
-			return needUser()
-		}
-		return e.fact(p, q, d, FactOwner, func() answer { return owner(s, &q.Identity.User) })
-	case RequireCheckedIn:
-		return e.fact(p, q, d, FactCheckIn, func() answer { return checkedIn(s.LastCheckIn, r.Within, q.Now) })
-	case RequireUser, RequireGroup, RequireClient, RequireNetwork, RequireStepUp, RequireUserRisk, RequireExpression:
-	}
-	return answer{is: Unknown, reason: FactUnknown, param: r.Kind.String(), cause: CauseNotReported}
+	return is
 }
 
 // fact applies the age of a fact to what its value says. A no sticks whatever
 // its age; a yes that is too old is unknown, and that is our fault.
-func (e *Engine) fact(p *Policy, q *Request, d *Decision, f Fact, value func() answer) answer {
-	s := q.Posture
-	a := value()
-	i := s.from[f]
-	if i == 0 || a.is == Unknown {
-		c := s.cause(f, Mono(q.Now), p.Ages)
-		return answer{is: Unknown, reason: c.reason(), param: unknownParam(c, f, a.param), cause: c}
+func (c *run) fact(r *Requirement, f Fact) Tri {
+	is := c.value(r)
+	from := c.q.Posture.from[f]
+	if from == 0 || is == Unknown {
+		cause := c.cause(f)
+		c.why = answer{reason: cause.reason(), param: unknownParam(cause, f, c.why.param), cause: cause}
+		return Unknown
 	}
-	ev := &s.Evidence[i-1]
-	a.source = ev.State.Name
-	fresh := s.freshness(ev, Mono(q.Now), p.Ages)
-	if fresh == Expired && a.is == Yes {
-		c := expiredCause(ev)
-		return answer{is: Unknown, reason: c.reason(), source: a.source, cause: c}
+	if from != c.lastFrom {
+		c.consult(from)
 	}
-	d.Freshness = max(d.Freshness, fresh)
-	return a
+	if is == Yes {
+		if c.lastFresh == Expired {
+			return c.expired(from)
+		}
+		if !c.why.warn {
+			return Yes
+		}
+	}
+	c.why.source = c.q.Posture.Evidence[from-1].State.Name
+	return is
+}
+
+// factless answers the requirements that look at something else than one fact
+// of a source.
+func (c *run) factless(r *Requirement) Tri {
+	u := &c.q.Identity.User
+	switch r.Kind {
+	case RequireUser:
+		if !c.userKnown || u.AppOnly {
+			return c.needUser()
+		}
+		return Yes
+	case RequireGroup:
+		return c.group(r, u)
+	case RequireClient:
+		if u.Client == "" {
+			return c.needUser()
+		}
+		if !slices.Contains(r.Names, u.Client) {
+			return c.no(ClientNotAllowed, u.Client)
+		}
+		return Yes
+	case RequireNetwork:
+		for _, n := range r.Nets {
+			if n.Contains(c.q.ClientIP) {
+				return Yes
+			}
+		}
+		return c.no(NetworkNotAllowed, "")
+	case RequireStepUp:
+		if !stepUpUser(c.q) {
+			return c.needUser()
+		}
+		if r.StepUp.Satisfied(u, c.q.Now) {
+			return Yes
+		}
+		c.why.stepUp = r.StepUp
+		return c.no(StepUpRequired, r.StepUp.Name)
+	case RequireExpression:
+		return c.expression(r)
+	case RequireDevice, RequireProof:
+		return c.named(r)
+	}
+	c.why = answer{reason: FactUnknown, param: r.Kind.String(), cause: CauseNotReported} // a kind that nobody knows
+	return Unknown
+}
+
+// named answers whether the request names a device that a source has, and with
+// what proof. The identity provider's word tells that there is a device, not
+// which one.
+func (c *run) named(r *Requirement) Tri {
+	if !c.deviceKnown {
+		return c.withoutDevice(r)
+	}
+	if have := c.q.Identity.Device.Proof; r.Kind == RequireProof && have < r.Proof {
+		return c.no(ProofTooWeak, have.String())
+	}
+	is := c.presence()
+	if is == Unknown && r.Kind == RequireDevice && c.attested(r) {
+		c.why = answer{}
+		return Yes
+	}
+	return is
+}
+
+// withoutDevice answers for a request that names no device.
+func (c *run) withoutDevice(r *Requirement) Tri {
+	if c.attested(r) {
+		return Yes
+	}
+	c.why = answer{reason: DeviceUnidentified, need: EffectBlockUnidentified}
+	return No
+}
+
+// value answers from what the posture says, whatever its age.
+func (c *run) value(r *Requirement) Tri {
+	s := c.q.Posture
+	switch r.Kind {
+	case RequireManaged:
+		return c.must(s.Managed, Yes, NotManaged)
+	case RequireCompliant:
+		return c.compliance(s, r.Strict)
+	case RequireEncrypted:
+		return c.must(s.Encrypted, Yes, NotEncrypted)
+	case RequireUpdated:
+		return c.must(s.Updated, Yes, NotUpdated)
+	case RequireNotJailbroken:
+		return c.must(s.Jailbroken, No, Jailbroken)
+	case RequireNotMalware:
+		return c.must(s.Malware, No, MalwareActive)
+	case RequireRisk:
+		return c.atMost(s.Risk, r.Level, RiskTooHigh)
+	case RequireUserRisk:
+		return c.atMost(s.User.Risk, r.Level, UserRiskTooHigh)
+	case RequireOS:
+		return c.osAtLeast(s, r)
+	case RequireTrust:
+		if s.Trust == TrustUnknown || slices.Contains(r.Trusts, s.Trust) {
+			return known(s.Trust != TrustUnknown)
+		}
+		return c.no(TrustMissing, s.Trust.String())
+	case RequireOwnership:
+		if s.Ownership == Personal {
+			return c.no(NotCorporate, "")
+		}
+		return known(s.Ownership == Corporate)
+	case RequireOwner:
+		return c.owner(s, &c.q.Identity.User)
+	case RequireCheckedIn:
+		if s.LastCheckIn.IsZero() {
+			return Unknown
+		}
+		if c.q.Now.Sub(s.LastCheckIn) > r.Within {
+			return c.no(CheckInTooOld, s.LastCheckIn.UTC().Format(time.RFC3339))
+		}
+		return Yes
+	case RequireUser, RequireGroup, RequireClient, RequireNetwork, RequireDevice, RequireProof, RequireStepUp, RequireExpression:
+	}
+	return Unknown
 }
 
 // presence answers whether a source has the device at all.
-func (e *Engine) presence(p *Policy, q *Request, d *Decision) answer {
-	s, now := q.Posture, Mono(q.Now)
-	for i := range s.Evidence {
-		if ev := &s.Evidence[i]; ev.Found {
-			if fresh := s.freshness(ev, now, p.Ages); fresh != Expired {
-				d.Freshness = max(d.Freshness, fresh)
-				return yes()
-			}
-		}
-	}
-	c := s.cause(NumFacts, now, p.Ages)
-	if c == CauseNotReported {
-		c = CauseNoSuchDevice
-	}
-	return answer{is: Unknown, reason: c.reason(), cause: c}
-}
-
-// cause says why fact f (or, with NumFacts, the device itself) is unknown.
-func (p *Posture) cause(f Fact, now int64, a Ages) Cause {
-	best := CauseNone
-	found := false
-	for i := range p.Evidence {
-		ev := &p.Evidence[i]
-		if f < NumFacts && !ev.State.Supplies().Has(f) || f == NumFacts && !ev.State.Authoritative {
+func (c *run) presence() Tri {
+	found := uint8(0)
+	for i := range c.q.Posture.Evidence {
+		if !c.q.Posture.Evidence[i].Found {
 			continue
 		}
-		found = found || ev.Found
-		switch {
-		case ev.Cause != CauseNone && ev.Cause != CauseNoSuchDevice:
-			best = ev.Cause
-		case !ev.State.Loaded():
-			best = CauseNotLoaded
-		case p.freshness(ev, now, a) == Expired:
-			best = expiredCause(ev)
+		from := uint8(i + 1)
+		if c.freshness(from) != Expired {
+			c.consult(from)
+			return Yes
 		}
+		found = from
 	}
-	switch {
-	case best != CauseNone:
-		return best
-	case found:
-		return CauseNotReported
-	case p.Known():
-		return CauseNotReported
+	if found != 0 {
+		c.consult(found)
 	}
-	return CauseNoSuchDevice
+	cause := c.cause(NumFacts)
+	if cause == CauseNotReported {
+		cause = CauseNoSuchDevice
+	}
+	c.why = answer{reason: cause.reason(), cause: cause}
+	return Unknown
 }
 
-func expiredCause(ev *Evidence) Cause {
-	if c := ev.State.Failing(); c != CauseNone {
-		return c
+// expression answers a condition. It needs every fact that it read to be fresh
+// enough, unless it failed already: a no sticks.
+func (c *run) expression(r *Requirement) Tri {
+	is, cause := r.Expr.Eval(c.q)
+	if is == No {
+		return c.no(ExpressionFailed, r.Message)
 	}
-	return CauseExpired
-}
-
-func unknownParam(c Cause, f Fact, detail string) string {
-	if c != CauseNotReported {
-		return ""
-	}
-	if detail != "" {
-		return detail
-	}
-	return f.String()
-}
-
-func (e *Engine) expression(p *Policy, r *Requirement, q *Request, d *Decision) answer {
-	t, c := r.Expr.Eval(q)
-	s, now := q.Posture, Mono(q.Now)
 	facts := r.Expr.Facts()
-	for f := Fact(0); f < NumFacts; f++ {
-		if !facts.Has(f) || s.from[f] == 0 {
+	if is == Unknown && facts&^userFacts != 0 && !c.deviceKnown {
+		return c.withoutDevice(r)
+	}
+	for set := facts; set != 0; set &= set - 1 {
+		f := Fact(bits.TrailingZeros32(uint32(set)))
+		from := c.q.Posture.from[f]
+		if from == 0 {
+			if is == Unknown && !cause.Ours() {
+				cause = c.cause(f)
+			}
 			continue
 		}
-		ev := &s.Evidence[s.from[f]-1]
-		fresh := s.freshness(ev, now, p.Ages)
-		if fresh == Expired && t == Yes {
-			cause := expiredCause(ev)
-			return answer{is: Unknown, reason: cause.reason(), source: ev.State.Name, cause: cause}
-		}
-		d.Freshness = max(d.Freshness, fresh)
-	}
-	switch t {
-	case Yes:
-		return yes()
-	case No:
-		return no(ExpressionFailed, r.Message, "")
-	case Unknown:
-	}
-	if facts&^Facts(FactUserEnabled, FactUserRisk) != 0 && !q.Identity.Device.Known() {
-		return answer{is: No, reason: DeviceUnidentified, need: EffectBlockUnidentified}
-	}
-	for f := Fact(0); f < NumFacts; f++ {
-		if facts.Has(f) && s.from[f] == 0 {
-			if fc := s.cause(f, now, p.Ages); fc.Ours() || c == CauseNone {
-				c = fc
-			}
+		if c.consult(from) == Expired {
+			return c.expired(from)
 		}
 	}
-	if c == CauseNone {
-		c = CauseNotReported
+	if is == Yes {
+		return Yes
 	}
-	a := answer{is: Unknown, reason: c.reason(), cause: c}
-	if c == CauseNotReported {
-		a.param = r.Message
+	if cause == CauseNone {
+		cause = CauseNotReported
 	}
-	return a
+	c.why = answer{reason: cause.reason(), cause: cause}
+	if cause == CauseNotReported {
+		c.why.param = r.Message
+	}
+	return Unknown
 }
 
-func yes() answer { return answer{is: Yes} }
-
-func no(r Reason, param, source string) answer {
-	return answer{is: No, reason: r, param: param, source: source}
+func (c *run) no(r Reason, param string) Tri {
+	c.why.reason, c.why.param = r, param
+	return No
 }
 
-func needUser() answer { return answer{is: No, reason: SignInRequired, need: EffectAuthenticate} }
+func (c *run) needUser() Tri {
+	c.why = answer{reason: SignInRequired, need: EffectAuthenticate}
+	return No
+}
 
-func tri(t Tri, r Reason) answer {
-	switch t {
-	case Yes:
-		return yes()
-	case No:
-		return no(r, "", "")
+// known is Yes or Unknown.
+func known(b bool) Tri {
+	if b {
+		return Yes
+	}
+	return Unknown
+}
+
+// must answers yes if a fact has the wanted value, no if it has the other one.
+func (c *run) must(have, want Tri, r Reason) Tri {
+	switch have {
 	case Unknown:
+		return Unknown
+	case want:
+		return Yes
 	}
-	return answer{}
+	return c.no(r, "")
 }
 
-func not(t Tri, r Reason) answer {
-	switch t {
-	case No:
-		return yes()
-	case Yes:
-		return no(r, "", "")
-	case Unknown:
+func (c *run) group(r *Requirement, u *User) Tri {
+	switch {
+	case !u.Known():
+		return c.needUser()
+	case overlap(r.Names, u.Groups):
+		return Yes
+	case u.GroupsKnown != Yes:
+		c.why = answer{reason: GroupsUnknown, cause: CauseNotReported}
+		return Unknown
 	}
-	return answer{}
+	return c.no(GroupMissing, strings.Join(r.Names, ", "))
 }
 
-func group(r *Requirement, u *User) answer {
-	if !u.Known() {
-		return needUser()
-	}
-	if overlap(r.Names, u.Groups) {
-		return yes()
-	}
-	if u.GroupsKnown != Yes {
-		return answer{is: Unknown, reason: GroupsUnknown, cause: CauseNotReported}
-	}
-	return no(GroupMissing, strings.Join(r.Names, ", "), "")
-}
-
-func compliance(s *Posture, strict bool, now time.Time) answer {
+func (c *run) compliance(s *Posture, strict bool) Tri {
 	switch s.Compliance {
 	case Compliant:
-		return yes()
+		return Yes
 	case InGracePeriod:
-		switch {
-		case !s.GraceUntil.IsZero() && !now.Before(s.GraceUntil):
-			return no(GraceExpired, s.GraceUntil.UTC().Format(time.RFC3339), "")
-		case strict:
-			return no(GracePeriod, graceParam(s), "")
+		until := ""
+		if !s.GraceUntil.IsZero() {
+			until = s.GraceUntil.UTC().Format(time.RFC3339)
 		}
-		return answer{is: Yes, warn: true, reason: GracePeriod, param: graceParam(s)}
+		if until != "" && !c.q.Now.Before(s.GraceUntil) {
+			return c.no(GraceExpired, until)
+		}
+		c.no(GracePeriod, until)
+		if strict {
+			return No
+		}
+		c.why.warn = true
+		return Yes
 	case NonCompliant:
-		return no(Noncompliant, settings(s), "")
+		names := make([]string, 0, len(s.Settings))
+		for _, st := range s.Settings {
+			names = append(names, st.Name)
+		}
+		return c.no(Noncompliant, strings.Join(names, ", "))
 	case ComplianceConflict, ComplianceError:
-		return no(Noncompliant, s.Compliance.String(), "")
+		return c.no(Noncompliant, s.Compliance.String())
 	case ComplianceNotManaged:
-		return no(NotManaged, "", "")
+		return c.no(NotManaged, "")
 	case ComplianceNotEvaluated, ComplianceDelegated:
-		return answer{param: s.Compliance.String()}
+		c.why.param = s.Compliance.String()
 	case ComplianceUnknown:
 	}
-	return answer{}
+	return Unknown
 }
 
-func graceParam(s *Posture) string {
-	if s.GraceUntil.IsZero() {
-		return ""
-	}
-	return s.GraceUntil.UTC().Format(time.RFC3339)
-}
-
-func settings(s *Posture) string {
-	names := make([]string, 0, len(s.Settings))
-	for _, st := range s.Settings {
-		names = append(names, st.Name)
-	}
-	return strings.Join(names, ", ")
-}
-
-func atMost(have, limit Level, r Reason) answer {
+func (c *run) atMost(have, limit Level, r Reason) Tri {
 	switch {
 	case have == LevelUnknown:
-		return answer{}
+		return Unknown
 	case have > limit:
-		return no(r, have.String(), "")
+		return c.no(r, have.String())
 	}
-	return yes()
+	return Yes
 }
 
-func osAtLeast(s *Posture, r *Requirement) answer {
+func (c *run) osAtLeast(s *Posture, r *Requirement) Tri {
 	if s.Platform == PlatformUnknown {
-		return answer{}
+		return Unknown
 	}
 	floor, listed := r.MinOS[s.Platform]
 	switch {
 	case !listed:
-		return no(OSNotAllowed, s.Platform.String(), "")
+		return c.no(OSNotAllowed, s.Platform.String())
 	case floor.IsZero():
-		return yes()
+		return Yes
 	case s.OSVersion.IsZero():
-		return answer{}
+		return Unknown
 	case s.OSVersion.Less(floor):
-		return no(OSTooOld, s.Platform.String()+" "+s.OSVersion.String()+" < "+floor.String(), "")
+		return c.no(OSTooOld, s.Platform.String()+" "+s.OSVersion.String()+" < "+floor.String())
 	}
-	return yes()
+	return Yes
 }
 
-func trust(have Trust, want []Trust) answer {
-	if have == TrustUnknown {
-		return answer{}
-	}
-	for _, t := range want {
-		if t == have {
-			return yes()
-		}
-	}
-	return no(TrustMissing, have.String(), "")
-}
-
-func ownership(o Ownership) answer {
-	switch o {
-	case Corporate:
-		return yes()
-	case Personal:
-		return no(NotCorporate, "", "")
-	case OwnershipUnknown:
-	}
-	return answer{}
-}
-
-func owner(s *Posture, u *User) answer {
+// owner compares object ids where both sides have one, else principal names.
+func (c *run) owner(s *Posture, u *User) Tri {
+	var same bool
 	switch {
 	case s.OwnerID != "" && u.ObjectID != "":
-		if !strings.EqualFold(s.OwnerID, u.ObjectID) {
-			return no(NotOwner, "", "")
-		}
-		return yes()
+		same = strings.EqualFold(s.OwnerID, u.ObjectID)
 	case s.OwnerUPN != "" && u.Name != "":
-		if !strings.EqualFold(s.OwnerUPN, u.Name) {
-			return no(NotOwner, "", "")
-		}
-		return yes()
+		same = strings.EqualFold(s.OwnerUPN, u.Name)
+	default:
+		return Unknown
 	}
-	return answer{}
-}
-
-func checkedIn(last time.Time, within time.Duration, now time.Time) answer {
-	if last.IsZero() {
-		return answer{}
+	if !same {
+		return c.no(NotOwner, "")
 	}
-	if now.Sub(last) > within {
-		return no(CheckInTooOld, last.UTC().Format(time.RFC3339), "")
-	}
-	return yes()
+	return Yes
 }

@@ -78,6 +78,9 @@ type FactSet uint32
 // AllFacts contains every fact.
 const AllFacts FactSet = 1<<NumFacts - 1
 
+// userFacts are the facts about the user, which need no device.
+const userFacts FactSet = 1<<FactUserEnabled | 1<<FactUserRisk
+
 // Facts builds a set.
 func Facts(facts ...Fact) FactSet {
 	var s FactSet

@@ -1,6 +1,9 @@
 package decision
 
-import "strings"
+import (
+	"strings"
+	"sync/atomic"
+)
 
 // Proof says how strongly a request showed which device it comes from. A
 // higher constant is stronger. The zero value is no proof.
@@ -136,4 +139,25 @@ type Identity struct {
 	Expires int64
 	// Foreign is true if the request carried a certificate that is not ours.
 	Foreign bool
+
+	memo atomic.Pointer[memo] // the posture last built for this identity
 }
+
+// memo remembers a posture together with the directory that built it: after a
+// reload two directories with different sources serve side by side.
+type memo struct {
+	owner   any
+	posture *Posture
+}
+
+// Memo returns the posture that owner kept with SetMemo last, or nil. The caller
+// must check its generation. It is safe for concurrent use and allocates nothing.
+func (id *Identity) Memo(owner any) *Posture {
+	if m := id.memo.Load(); m != nil && m.owner == owner {
+		return m.posture
+	}
+	return nil
+}
+
+// SetMemo keeps p for owner, which must be comparable, and forgets any other.
+func (id *Identity) SetMemo(owner any, p *Posture) { id.memo.Store(&memo{owner, p}) }

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -84,13 +85,18 @@ var kindNames = [NumKinds]string{
 // String returns the word used in a policy.
 func (k Kind) String() string { return name(kindNames[:], int(k)) }
 
-// posture reports whether an exemption may excuse the requirement.
+// posture reports whether the requirement is about the state of a device.
 func (k Kind) posture() bool {
-	return k >= RequireManaged && k <= RequireCheckedIn && k != RequireUserRisk || k == RequireExpression
+	return k >= RequireManaged && k <= RequireCheckedIn && k != RequireUserRisk
 }
+
+// noFact marks the kinds that consult no single fact of a source.
+const noFact Fact = NumFacts
 
 // factOf is the fact that a requirement of one single fact consults.
 var factOf = [NumKinds]Fact{
+	0: noFact, RequireUser: noFact, RequireGroup: noFact, RequireClient: noFact, RequireNetwork: noFact,
+	RequireDevice: noFact, RequireProof: noFact, RequireStepUp: noFact, RequireExpression: noFact,
 	RequireManaged: FactManaged, RequireCompliant: FactCompliance, RequireEncrypted: FactEncrypted,
 	RequireUpdated: FactUpdated, RequireNotJailbroken: FactJailbroken, RequireNotMalware: FactMalware,
 	RequireRisk: FactRisk, RequireUserRisk: FactUserRisk, RequireOS: FactOS, RequireTrust: FactTrust,
@@ -100,11 +106,10 @@ var factOf = [NumKinds]Fact{
 // Fact returns the fact that the requirement kind consults, if it is one of a
 // source's.
 func (k Kind) Fact() (Fact, bool) {
-	switch k {
-	case RequireUser, RequireGroup, RequireClient, RequireNetwork, RequireDevice, RequireProof, RequireStepUp, RequireExpression:
+	if k >= NumKinds || factOf[k] == noFact {
 		return 0, false
 	}
-	return factOf[k], k < NumKinds
+	return factOf[k], true
 }
 
 // Requirement is one line of a policy.
@@ -131,6 +136,16 @@ type Requirement struct {
 	// Text is the line as written, for explain; Place is its file:line; Policy
 	// the policy that wrote it (a parent's, if inherited).
 	Text, Place, Policy string
+}
+
+// excusable reports whether an exemption may turn a failure of r into a warning.
+// An expression counts only if it reads a fact about the device: otherwise it is
+// a rule about the user in other words, which no exemption covers.
+func (r *Requirement) excusable() bool {
+	if r.Kind == RequireExpression {
+		return r.Expr.Facts()&^userFacts != 0
+	}
+	return r.Kind.posture()
 }
 
 // Expression is a compiled condition. Implementations are safe for concurrent
@@ -173,12 +188,18 @@ func (s *StepUp) Satisfied(u *User, now time.Time) bool {
 	return u.AuthTime > 0 && now.Unix()-u.AuthTime <= int64(s.MaxAge/time.Second)
 }
 
+// offeredTo reports whether the user's issuer can be asked for the step-up.
+func (s *StepUp) offeredTo(u *User) bool {
+	_, ok := s.For[u.Issuer]
+	return ok
+}
+
 func (m *StepUpMethod) shown(u *User) bool {
 	if m.AuthContext == "" && len(m.ACRValues) == 0 && len(m.AMR) == 0 {
 		return true // only a fresh sign-in is asked for
 	}
-	return (m.AuthContext == "" || contains(u.ACRs, m.AuthContext)) &&
-		(len(m.ACRValues) == 0 || contains(m.ACRValues, u.ACR)) &&
+	return (m.AuthContext == "" || slices.Contains(u.ACRs, m.AuthContext)) &&
+		(len(m.ACRValues) == 0 || slices.Contains(m.ACRValues, u.ACR)) &&
 		(len(m.AMR) == 0 || overlap(m.AMR, u.AMR))
 }
 
@@ -211,37 +232,36 @@ type Exemption struct {
 	Because     string
 }
 
+// exemption returns the first exemption that covers q now, or nil.
+func (p *Policy) exemption(q *Request) *Exemption {
+	for i := range p.Exemptions {
+		if p.Exemptions[i].covers(q) {
+			return &p.Exemptions[i]
+		}
+	}
+	return nil
+}
+
 func (x *Exemption) covers(q *Request) bool {
 	if !q.Now.Before(x.Until) {
 		return false
 	}
 	switch {
 	case x.Group != "":
-		return contains(q.Identity.User.Groups, x.Group)
+		return slices.Contains(q.Identity.User.Groups, x.Group)
 	case x.User != "":
 		return sameUser(x.User, &q.Identity.User)
 	case x.Device.Kind != "":
-		for _, k := range q.Identity.Device.Keys {
-			if k == x.Device {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
+		// The request may name the device by another id than the exemption does.
+		return slices.Contains(q.Identity.Device.Keys, x.Device) ||
+			q.Identity.Device.Known() && slices.Contains(q.Posture.Keys, x.Device)
 	}
 	return false
 }
 
 func overlap(a, b []string) bool {
 	for _, v := range a {
-		if contains(b, v) {
+		if slices.Contains(b, v) {
 			return true
 		}
 	}

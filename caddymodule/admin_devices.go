@@ -1,0 +1,171 @@
+package caddymodule
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// DeviceView is one device as the admin API shows it.
+type DeviceView struct {
+	Keys        []decision.Key    `json:"keys,omitempty"`
+	Name        string            `json:"name,omitempty"`
+	Owner       string            `json:"owner,omitempty"`
+	Facts       map[string]string `json:"facts"`
+	Sources     []EvidenceView    `json:"sources"`
+	Conflicts   int               `json:"conflicts,omitempty"`
+	Revoked     string            `json:"revoked,omitempty"` // id of the revocation
+	LastCheckIn *time.Time        `json:"last_check_in,omitempty"`
+	GraceUntil  *time.Time        `json:"grace_until,omitempty"`
+}
+
+// EvidenceView is one source's part in what is known about a device.
+type EvidenceView struct {
+	Source    string     `json:"source"`
+	Found     bool       `json:"found"`
+	Age       string     `json:"age,omitempty"` // since the source last confirmed it
+	Failing   bool       `json:"failing,omitempty"`
+	Evaluated *time.Time `json:"evaluated,omitempty"`
+}
+
+func (a *App) deviceView(p *decision.Posture, now time.Time) DeviceView {
+	v := DeviceView{Facts: map[string]string{}, Sources: []EvidenceView{}, Conflicts: p.Conflicts}
+	if a.privacy.devices == "" || a.privacy.devices == "clear" {
+		v.Keys, v.Name = p.Keys, p.Name
+	} else if id := a.privacy.device(p.Keys); id != "" {
+		v.Keys = []decision.Key{{Kind: "hash", Value: id}}
+	}
+	v.Owner = a.privacy.text(a.privacy.users, "u_", firstOf(p.OwnerUPN, p.OwnerID))
+	for f := range decision.NumFacts {
+		if s := factText(p, f); s != "" {
+			v.Facts[f.String()] = s
+		}
+	}
+	for i := range p.Evidence {
+		e := &p.Evidence[i]
+		ev := EvidenceView{Source: e.State.Name, Found: e.Found, Failing: e.State.Failing() != decision.CauseNone}
+		if e.State.Loaded() {
+			confirmed := e.Confirmed
+			if confirmed == 0 {
+				confirmed = e.State.Confirmed()
+			}
+			ev.Age = time.Duration(decision.Mono(now) - confirmed).Round(time.Millisecond).String()
+		}
+		ev.Evaluated = optional(e.EvaluatedAt)
+		v.Sources = append(v.Sources, ev)
+	}
+	if p.Revoked != nil {
+		v.Revoked = p.Revoked.ID
+	}
+	v.LastCheckIn, v.GraceUntil = optional(p.LastCheckIn), optional(p.GraceUntil)
+	return v
+}
+
+func optional(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// factText prints a fact's value; "" for one that nobody reports, and for the
+// owner, who is shown elsewhere.
+func factText(p *decision.Posture, f decision.Fact) string {
+	if p.Source(f) == "" {
+		return ""
+	}
+	switch f {
+	case decision.FactManaged:
+		return p.Managed.String()
+	case decision.FactCompliance:
+		return p.Compliance.String()
+	case decision.FactEnabled:
+		return p.Enabled.String()
+	case decision.FactLifecycle:
+		return p.Lifecycle.String()
+	case decision.FactEncrypted:
+		return p.Encrypted.String()
+	case decision.FactUpdated:
+		return p.Updated.String()
+	case decision.FactJailbroken:
+		return p.Jailbroken.String()
+	case decision.FactMalware:
+		return p.Malware.String()
+	case decision.FactRisk:
+		return p.Risk.String()
+	case decision.FactOS:
+		return p.Platform.String() + " " + p.OSVersion.String()
+	case decision.FactTrust:
+		return p.Trust.String()
+	case decision.FactOwnership:
+		return p.Ownership.String()
+	case decision.FactSecureBoot:
+		return p.SecureBoot.String()
+	case decision.FactSupervised:
+		return p.Supervised.String()
+	case decision.FactAntivirus:
+		return p.Antivirus.String()
+	case decision.FactFirewall:
+		return p.Firewall.String()
+	case decision.FactApps:
+		return p.Apps.String()
+	case decision.FactSensor:
+		return p.Sensor.String()
+	case decision.FactExposure:
+		return p.Exposure.String()
+	case decision.FactUserEnabled:
+		return p.User.Enabled.String()
+	case decision.FactUserRisk:
+		return p.User.Risk.String()
+	case decision.FactOwner, decision.FactCheckIn, decision.NumFacts:
+	}
+	return ""
+}
+
+func (a *App) adminDevice(w http.ResponseWriter, id string) error {
+	key, err := parseKey(id)
+	if err != nil {
+		return apiError(http.StatusBadRequest, "%v", err)
+	}
+	p := a.directory.Posture(&decision.Identity{Device: decision.DeviceRef{Keys: []decision.Key{key}, Proof: decision.ProofToken}})
+	if !p.Known() {
+		return apiError(http.StatusNotFound, "no source has the device %s", clip(id))
+	}
+	return reply(w, a.deviceView(p, time.Now()))
+}
+
+// adminDevices lists devices of all sources, each once, in the order of the
+// first source that has it: ?limit=, ?compliance=.
+func (a *App) adminDevices(w http.ResponseWriter, r *http.Request) error {
+	n, err := limitOf(r, 10_000)
+	if err != nil {
+		return err
+	}
+	want := r.URL.Query().Get("compliance")
+	now, total := time.Now(), 0
+	views := make([]DeviceView, 0, min(n, 100))
+	seen := map[decision.Key]bool{}
+	for i, s := range a.sources {
+		table := s.runner.Table()
+		if table == nil {
+			continue
+		}
+		total += table.Len()
+		for _, v := range table.All() {
+			if len(views) == n {
+				break
+			}
+			if len(v.Keys) == 0 || i > 0 && seen[v.Keys[0]] || want != "" && want != v.Compliance.String() {
+				continue
+			}
+			p := a.directory.Posture(&decision.Identity{Device: decision.DeviceRef{Keys: v.Keys[:1], Proof: decision.ProofToken}})
+			for _, k := range p.Keys {
+				seen[k] = true
+			}
+			views = append(views, a.deviceView(p, now))
+		}
+	}
+	return reply(w, map[string]any{"devices": views, "records": total})
+}

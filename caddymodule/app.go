@@ -1,0 +1,346 @@
+package caddymodule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/gatehouse-project/gatehouse/cache"
+	"github.com/gatehouse-project/gatehouse/caddymodule/pages"
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/policy"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+)
+
+func init() {
+	caddy.RegisterModule((*App)(nil))
+}
+
+// runtime is what an App is made of once its configuration is provisioned.
+type runtime struct {
+	log, decisionLog *zap.Logger
+	meters           *meters
+
+	root    *rootSecret
+	shared  *sharedState
+	sources []*pooledSource
+	tokens  *pooledTokens
+	certs   *pooledCertificates
+
+	policies   *policy.Set
+	engine     *decision.Engine
+	bound      map[string]*boundPolicy
+	directory  *source.Directory
+	identifier *identifier
+	challenges *challenges
+	asserter   *asserter
+	pages      *pages.Pages
+	accepts    pages.Accepts
+	privacy    privacyFilter
+	operator   string
+
+	logAll       bool
+	needClientIP bool
+	lookups      bool
+
+	held   []string // pool keys to give back, once each
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// CaddyModule returns the module's registration.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "compliance", New: func() caddy.Module { return new(App) }}
+}
+
+// Provision builds everything that a correct decision needs: apps start in no
+// order, and requests may come before Start. It reads local files only.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.log = ctx.Logger()
+	a.decisionLog = a.log.Named("decisions")
+	a.meters = processMeters()
+	err := a.meters.register(ctx.GetMetricsRegistry())
+	if err != nil {
+		return fmt.Errorf("registering metrics: %w", err)
+	}
+	a.logAll = a.DecisionLog == "all"
+	for _, step := range []func(caddy.Context) error{
+		a.provisionKeys, a.provisionState, a.provisionSources, a.provisionTokens, a.provisionCertificates,
+		a.provisionPolicies, a.provisionIdentifier, a.provisionPages,
+	} {
+		err := step(ctx)
+		if err != nil {
+			return err
+		}
+	}
+	a.shared.generation.Add(1)
+	return nil
+}
+
+func (a *App) provisionKeys(ctx caddy.Context) (err error) {
+	a.root, err = loadRootSecret(ctx, a.Keys, ctx.Storage())
+	if err != nil {
+		return err
+	}
+	key, err := a.root.signingKey("assertion")
+	if err != nil {
+		return err
+	}
+	a.asserter, err = newAsserter(key)
+	if err != nil {
+		return err
+	}
+	a.privacy.key, err = a.root.derive("privacy", 32)
+	if err != nil {
+		return err
+	}
+	if p := a.Privacy; p != nil {
+		a.privacy.users, a.privacy.devices, a.privacy.retain = p.Users, p.Devices, time.Duration(p.RetainDecisions)
+	}
+	if a.privacy.retain <= 0 {
+		a.privacy.retain = 24 * time.Hour
+	}
+	if a.privacy.retain > 30*24*time.Hour {
+		return errors.New("privacy: retain decisions is at most 30d")
+	}
+	if a.OperatorToken != "" {
+		a.operator, err = caddy.NewReplacer().ReplaceOrErr(a.OperatorToken, true, true)
+		if err != nil {
+			return fmt.Errorf("operator_token: %w", err)
+		}
+		if len(a.operator) < 16 {
+			return errors.New("operator_token is shorter than 16 characters")
+		}
+	}
+	return nil
+}
+
+func (a *App) provisionState(caddy.Context) error {
+	dir := a.StateDir
+	if dir == "" {
+		dir = filepath.Join(caddy.AppDataDir(), "gatehouse")
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	a.shared, err = pooled(a, "state:"+dir, func() (*sharedState, error) { return openSharedState(dir) })
+	return err
+}
+
+func (a *App) provisionPolicies(caddy.Context) error {
+	env := policy.Environment{Now: time.Now(), PollIntervals: map[string]time.Duration{}}
+	for _, s := range a.sources {
+		st := s.runner.State()
+		facts := st.Supplies()
+		if !st.Loaded() {
+			facts = decision.AllFacts // what it can report is not known yet
+		}
+		env.Facts |= facts
+		env.Sources = append(env.Sources, st.Name)
+		env.PollIntervals[st.Name] = s.poll
+	}
+	for _, is := range a.Issuers {
+		env.Issuers = append(env.Issuers, policy.Issuer{Name: is.Name, Entra: is.Entra})
+	}
+	env.Proofs = a.proofs()
+	set, err := policy.Compile(a.Policies, a.StepUps, env)
+	if err != nil {
+		return err
+	}
+	for _, w := range set.Warnings {
+		a.log.Warn(w)
+	}
+	a.policies, a.engine, a.bound = set, set.Engine, map[string]*boundPolicy{}
+	for _, name := range set.Names() {
+		p, _ := set.Policy(name)
+		b := a.bindPolicy(p)
+		a.bound[name] = b
+		if !p.ReportOnlyUntil.IsZero() {
+			a.meters.trial.WithLabelValues(name).Set(float64(p.ReportOnlyUntil.Unix()))
+		}
+		for i := range p.Requirements {
+			k := p.Requirements[i].Kind
+			a.needClientIP = a.needClientIP || k == decision.RequireNetwork || k == decision.RequireExpression
+		}
+	}
+	return nil
+}
+
+// proofs lists what the configured credentials can prove about a device.
+func (a *App) proofs() []decision.Proof {
+	var proofs []decision.Proof
+	for _, is := range a.Issuers {
+		if is.DeviceClaim != "" {
+			proofs = append(proofs, decision.ProofToken, decision.ProofBoundToken)
+			break
+		}
+	}
+	for _, su := range a.StepUps {
+		for _, f := range su.For {
+			if len(f.Attests) > 0 {
+				proofs = append(proofs, decision.ProofAttested)
+			}
+		}
+	}
+	if a.ClientCertificate != nil && len(a.ClientCertificate.DeviceID) > 0 {
+		proofs = append(proofs, decision.ProofCertificate)
+		if a.ForwardedCertificate != nil {
+			proofs = append(proofs, decision.ProofForwardedCertificate)
+		}
+	}
+	return proofs
+}
+
+func (a *App) bindPolicy(p *decision.Policy) *boundPolicy {
+	b := &boundPolicy{Policy: p, counters: a.meters.policy(p.Name)}
+	if p.Parent != nil {
+		b.parent = a.bindPolicy(p.Parent)
+	}
+	return b
+}
+
+// bind finds a policy for a rule.
+func (a *App) bind(name string) (*boundPolicy, error) {
+	b, ok := a.bound[name]
+	if !ok {
+		return nil, fmt.Errorf("unknown policy %q; known: %v", name, a.policies.Names())
+	}
+	return b, nil
+}
+
+func (a *App) provisionIdentifier(caddy.Context) error {
+	capacity := 100_000
+	if a.Cache != nil && a.Cache.Tokens > 0 {
+		capacity = a.Cache.Tokens
+	}
+	known, err := cache.New[identityKey, *identityEntry](cache.Options[identityKey]{Capacity: capacity})
+	if err != nil {
+		return err
+	}
+	a.identifier = &identifier{known: known, nobody: &identityEntry{}, meters: a.meters, revoked: a.shared.revocations.MatchCertificate}
+	if a.tokens != nil {
+		a.identifier.tokens = a.tokens.Tokens
+	}
+	if a.certs != nil {
+		a.identifier.certs = a.certs.Certificates
+	}
+	if fc := a.ForwardedCertificate; fc != nil {
+		dialect, from, err := fc.compile()
+		if err != nil {
+			return fmt.Errorf("forwarded_certificate (%s): %w", fc.Place, err)
+		}
+		if a.certs == nil {
+			return fmt.Errorf("forwarded_certificate (%s) needs a client_certificate block that says which authorities issue device certificates", fc.Place)
+		}
+		a.identifier.forward = &forwardTrust{dialect: dialect, from: from}
+	}
+	runners := make([]*source.Runner, len(a.sources))
+	for i, s := range a.sources {
+		runners[i] = s.runner
+		a.lookups = a.lookups || s.remote
+	}
+	a.directory = source.NewDirectory(runners, source.DirectoryOptions{
+		Generation: &a.shared.generation,
+		Revoked: func(id *decision.Identity, keys []decision.Key) *decision.Revocation {
+			return a.shared.revocations.Match(id, keys, time.Now())
+		},
+	})
+	return nil
+}
+
+func (a *App) provisionPages(caddy.Context) error {
+	o := pages.Options{Dir: a.PagesDir}
+	if a.Support != nil {
+		o.SupportName, o.SupportURL = a.Support.Name, a.Support.URL
+	}
+	var err error
+	a.pages, err = pages.New(o)
+	if err != nil {
+		return fmt.Errorf("pages: %w", err)
+	}
+	a.challenges = &challenges{realm: "gatehouse", entra: map[string]entraChallenge{}}
+	for _, is := range a.Issuers {
+		a.accepts.Issuers = append(a.accepts.Issuers, is.Name)
+		if is.Entra {
+			a.challenges.entra[is.Name] = entraChallenge{
+				tenant: resolve(is.Tenant), authority: "https://login.microsoftonline.com", clientID: resolve(is.Audience[0]),
+			}
+		}
+	}
+	a.accepts.Certificate = a.ClientCertificate != nil && len(a.ClientCertificate.UserID) > 0
+	return nil
+}
+
+// Start begins background work: watching sources, refreshing keys and lists.
+func (a *App) Start() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	for _, s := range a.sources {
+		s.start()
+	}
+	if a.tokens != nil {
+		a.tokens.start()
+	}
+	if a.certs != nil {
+		a.certs.start()
+	}
+	a.meters.status.attach(a)
+	a.wg.Go(func() { a.watchExpiry(ctx) })
+	return nil
+}
+
+// watchExpiry makes ended revocations take effect: postures remember them until
+// the generation changes.
+func (a *App) watchExpiry(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	next := a.shared.revocations.NextExpiry(time.Now())
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			if !next.IsZero() && !now.Before(next) {
+				a.shared.generation.Add(1)
+			}
+			next = a.shared.revocations.NextExpiry(now)
+		}
+	}
+}
+
+// Stop ends background work of this configuration. Requests that are still in
+// flight keep using the app: nothing that they read is closed here.
+func (a *App) Stop() error {
+	if a.cancel != nil {
+		a.cancel()
+		a.wg.Wait()
+	}
+	return nil
+}
+
+// Cleanup gives back what is shared with other configurations.
+func (a *App) Cleanup() error {
+	if a.meters != nil {
+		a.meters.status.detach(a)
+	}
+	var errs []error
+	for _, key := range a.held {
+		_, err := pool.Delete(key)
+		errs = append(errs, err)
+	}
+	a.held = nil
+	return errors.Join(errs...)
+}
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,86 @@
+package caddymodule
+
+import (
+	"crypto/ecdsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/gatehouse-project/gatehouse/cache"
+)
+
+// assertionLife is how long one assertion is valid; it is reused for half of it.
+const (
+	assertionLife  = 60 * time.Second
+	assertionReuse = 30 * time.Second
+)
+
+// asserter signs what the app may believe about a request: an ES256 token per
+// identity and host. It is an alternative to trusting headers.
+type asserter struct {
+	key  *ecdsa.PrivateKey
+	kid  string
+	made *cache.Cache[assertionKey, string]
+}
+
+type assertionKey struct {
+	entry *identityEntry
+	host  string
+}
+
+func newAsserter(key *ecdsa.PrivateKey) (*asserter, error) {
+	pub, err := key.PublicKey.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(pub)
+	made, err := cache.New[assertionKey, string](cache.Options[assertionKey]{Capacity: 50_000})
+	return &asserter{key: key, kid: base64.RawURLEncoding.EncodeToString(sum[:12]), made: made}, err
+}
+
+// keySet is the public half, for /.gatehouse/jwks.json (RFC 7517).
+func (s *asserter) keySet() jose.JSONWebKeySet {
+	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: s.key.Public(), KeyID: s.kid, Algorithm: "ES256", Use: "sig"}}}
+}
+
+// assert sets the assertion header. If signing fails the header stays absent: the
+// app must treat that as no assertion.
+func (a *App) assert(r *http.Request, x *exchange) {
+	key := assertionKey{entry: x.creds.entry, host: x.req.Host}
+	signed, res := a.asserter.made.Get(key)
+	if res != cache.Hit {
+		var err error
+		signed, err = a.asserter.sign(x)
+		if err != nil {
+			a.log.Error("signing assertion failed")
+			return
+		}
+		a.asserter.made.Put(key, signed, x.start.Add(assertionReuse))
+	}
+	r.Header[headerAssertion] = []string{signed}
+}
+
+func (s *asserter) sign(x *exchange) (string, error) {
+	e := x.creds.entry
+	claims := jwt.MapClaims{
+		"iss": "gatehouse", "aud": x.req.Host, "iat": x.start.Unix(), "exp": x.start.Add(assertionLife).Unix(),
+		"proof": e.Device.Proof.String(), "compliance": x.req.Posture.Compliance.String(),
+	}
+	if e.User.Known() {
+		claims["sub"], claims["user_issuer"] = e.User.ID, e.User.Issuer
+		if e.User.Name != "" {
+			claims["preferred_username"] = e.User.Name
+		}
+	}
+	if len(e.Device.Keys) > 0 {
+		claims["device"] = e.Device.Keys[0]
+	}
+	t := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
+	t.Header["kid"] = s.kid
+	t.Header["typ"] = "gatehouse-assertion+jwt"
+	return t.SignedString(s.key)
+}

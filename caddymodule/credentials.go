@@ -1,0 +1,247 @@
+package caddymodule
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatehouse-project/gatehouse/decision/identity"
+)
+
+// resolve replaces {env.*} and {file.*} in a configured value; "" if it cannot.
+// Use resolveErr where an empty value must not pass.
+func resolve(s string) string {
+	v, err := resolveErr(s)
+	if err != nil {
+		return ""
+	}
+	return v
+}
+
+func resolveErr(s string) (string, error) {
+	if !strings.Contains(s, "{") {
+		return s, nil
+	}
+	return caddy.NewReplacer().ReplaceOrErr(s, true, true)
+}
+
+func (a *App) provisionTokens(caddy.Context) error {
+	if len(a.Issuers) == 0 {
+		return nil
+	}
+	var o identity.TokenOptions // refusals are counted where the request is refused
+	if a.Cache != nil {
+		o.CacheEntries = a.Cache.Tokens
+	}
+	seen := map[string]bool{}
+	for _, is := range a.Issuers {
+		if is.Name == "" || seen[is.Name] {
+			return fmt.Errorf("issuer %q: names must be given and differ", is.Name)
+		}
+		seen[is.Name] = true
+		io, err := is.options()
+		if err != nil {
+			return fmt.Errorf("issuer %s (%s): %w", is.Name, is.Place, err)
+		}
+		o.Issuers = append(o.Issuers, io)
+	}
+	key, err := configKey("tokens", a.Issuers, o.Issuers, o.CacheEntries)
+	if err != nil {
+		return err
+	}
+	a.tokens, err = pooled(a, key, func() (*pooledTokens, error) {
+		t, err := identity.NewTokens(o)
+		return &pooledTokens{Tokens: t}, err
+	})
+	return err
+}
+
+// options resolves placeholders: a secret or tenant may come from the environment.
+func (is *Issuer) options() (identity.IssuerOptions, error) {
+	o := identity.IssuerOptions{
+		Name: is.Name, Entra: is.Entra, Algorithms: is.Algorithms, Types: is.Types,
+		DeviceClaim: is.DeviceClaim, DeviceKind: is.DeviceKind, GroupsClaim: is.GroupsClaim, NameClaims: is.NameClaim,
+		Leeway: time.Duration(is.Leeway), MaxStale: time.Duration(is.KeysMaxStale),
+	}
+	for from, to := range map[*string]*string{&is.Tenant: &o.Tenant, &is.URL: &o.URL, &is.JWKS: &o.JWKSURL, &is.JWKSFile: &o.JWKSFile} {
+		v, err := resolveErr(*from)
+		if err != nil {
+			return o, err
+		}
+		*to = v
+	}
+	for _, aud := range is.Audience {
+		v, err := resolveErr(aud)
+		if err != nil {
+			return o, fmt.Errorf("audience: %w", err)
+		}
+		o.Audiences = append(o.Audiences, v)
+	}
+	return o, nil
+}
+
+func (cc *ClientCertificate) validate() error {
+	if len(cc.TrustPool) == 0 {
+		return errors.New("client_certificate needs trust_pool file PATH: the authorities that issue device certificates")
+	}
+	if len(cc.DeviceID) == 0 && len(cc.UserID) == 0 {
+		return errors.New("client_certificate needs a device_id or user_id line that says what is in the certificate")
+	}
+	_, err := cc.options()
+	return err
+}
+
+// options compiles the mappings; files are read elsewhere.
+func (cc *ClientCertificate) options() (identity.CertificateOptions, error) {
+	o := identity.CertificateOptions{IntuneTenant: resolve(cc.IntuneTenant), AllowAnyEKU: cc.AllowAnyEKU}
+	if cc.IntuneTenant != "" && o.IntuneTenant == "" {
+		return o, errors.New("intune_tenant is empty")
+	}
+	for _, words := range cc.DeviceID {
+		m, err := identity.ParseDeviceMapping(words)
+		if err != nil {
+			return o, fmt.Errorf("device_id: %w", err)
+		}
+		o.Devices = append(o.Devices, m)
+	}
+	for _, words := range cc.UserID {
+		m, err := identity.ParseUserMapping(words)
+		if err != nil {
+			return o, fmt.Errorf("user_id: %w", err)
+		}
+		o.Users = append(o.Users, m)
+	}
+	return o, nil
+}
+
+func (a *App) provisionCertificates(caddy.Context) error {
+	cc := a.ClientCertificate
+	if cc == nil {
+		return nil
+	}
+	at := func(err error) error { return fmt.Errorf("client_certificate (%s): %w", cc.Place, err) }
+	err := cc.validate()
+	if err != nil {
+		return at(err)
+	}
+	o, err := cc.options()
+	if err != nil {
+		return at(err)
+	}
+	o.Roots = x509.NewCertPool()
+	var parts []any
+	for _, path := range cc.TrustPool {
+		certs, err := readCertificates(resolve(path))
+		if err != nil {
+			return at(fmt.Errorf("trust_pool: %w", err))
+		}
+		for _, c := range certs {
+			o.Roots.AddCert(c)
+			o.RootCerts = append(o.RootCerts, c)
+			parts = append(parts, c.Raw)
+		}
+	}
+	key, err := configKey("certificates", append(parts, cc, a.shared.dir)...)
+	if err != nil {
+		return err
+	}
+	a.certs, err = pooled(a, key, func() (*pooledCertificates, error) { return a.newCertificates(cc, o) })
+	if err != nil {
+		return at(err)
+	}
+	return nil
+}
+
+func (a *App) newCertificates(cc *ClientCertificate, o identity.CertificateOptions) (*pooledCertificates, error) {
+	p := &pooledCertificates{roots: o.RootCerts}
+	key, err := a.root.derive("crl", 32)
+	if err != nil {
+		return nil, err
+	}
+	for _, from := range cc.CRL {
+		co := identity.CRLOptions{Issuers: o.RootCerts}
+		if from = resolve(from); strings.Contains(from, "://") {
+			co.URL = from
+		} else {
+			co.File = from
+		}
+		name, err := configKey("crl", from)
+		if err != nil {
+			return nil, err
+		}
+		file := &snapshotFile{path: filepath.Join(a.shared.dir, safeName(name)+".snapshot"), key: key}
+		co.Load, co.Save = file.Load, file.Save
+		crl, err := identity.NewCRL(co)
+		if err != nil {
+			return nil, fmt.Errorf("revocation crl %s: %w", from, err)
+		}
+		p.crls = append(p.crls, crl)
+	}
+	o.CRLs = p.crls
+	p.Certificates, err = identity.NewCertificates(o)
+	return p, err
+}
+
+// readCertificates reads every certificate of a PEM file; a file without any is
+// an error, never an empty pool.
+func readCertificates(path string) ([]*x509.Certificate, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var certs []*x509.Certificate
+	for {
+		var b *pem.Block
+		b, raw = pem.Decode(raw)
+		if b == nil {
+			break
+		}
+		if b.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(b.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		certs = append(certs, c)
+	}
+	if len(certs) == 0 {
+		return nil, fmt.Errorf("%s holds no certificate", path)
+	}
+	return certs, nil
+}
+
+// compile checks the dialect and the peers.
+func (fc *ForwardedCertificate) compile() (identity.Dialect, []netip.Prefix, error) {
+	d, err := identity.ParseDialect(fc.Dialect)
+	if err != nil {
+		return d, nil, err
+	}
+	if len(fc.From) == 0 {
+		return d, nil, errors.New("forwarded_certificate needs from CIDR: the proxies that may pass certificates on")
+	}
+	var from []netip.Prefix
+	for _, s := range fc.From {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			addr, err := netip.ParseAddr(s)
+			if err != nil {
+				return d, nil, fmt.Errorf("from %q is not an address or CIDR", s)
+			}
+			p = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
+		}
+		if p.Bits() == 0 {
+			return d, nil, fmt.Errorf("from %s would believe everybody", s)
+		}
+		from = append(from, p.Masked())
+	}
+	return d, from, nil
+}

@@ -1,0 +1,176 @@
+package caddymodule
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// decisionRecord is one remembered decision. Posture and identity are immutable,
+// so it can be explained later exactly as it was made.
+type decisionRecord struct {
+	ID       string
+	Mode     int
+	Took     time.Duration
+	Status   string // fault parameter, if a fault decided
+	Fault    bool
+	Request  decision.Request
+	Findings []decision.Finding
+	Outcome  decision.Outcome
+	Policy   *decision.Policy
+	Fresh    decision.Freshness
+}
+
+// decisionRing remembers the latest decisions, newest over oldest. It outlives a
+// config reload.
+type decisionRing struct {
+	mu   sync.Mutex
+	buf  []decisionRecord
+	next int
+}
+
+// ringSize bounds the remembered decisions; about 1 KiB each.
+const ringSize = 10_000
+
+func newDecisionRing() *decisionRing { return &decisionRing{buf: make([]decisionRecord, 0, 256)} }
+
+func (g *decisionRing) add(rec decisionRecord) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.buf) < ringSize {
+		g.buf = append(g.buf, rec)
+		return
+	}
+	g.buf[g.next] = rec
+	g.next = (g.next + 1) % ringSize
+}
+
+// latest returns up to n records that are younger than keep, newest first.
+func (g *decisionRing) latest(n int, now time.Time, keep time.Duration, want func(*decisionRecord) bool) []decisionRecord {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var out []decisionRecord
+	for i := range g.buf {
+		rec := &g.buf[(g.next+len(g.buf)-1-i)%len(g.buf)]
+		if len(out) == n || now.Sub(rec.Request.Now) > keep {
+			break
+		}
+		if want(rec) {
+			out = append(out, *rec)
+		}
+	}
+	return out
+}
+
+// record writes the decision log line and remembers the decision.
+func (a *App) record(r *http.Request, x *exchange, d *decision.Decision, mode int, f *fault) {
+	id := x.decisionID()
+	took := time.Since(x.start)
+	rec := decisionRecord{
+		ID: id, Mode: mode, Took: took, Fault: f.bad(), Findings: slices.Clone(d.Findings),
+		Outcome: d.Outcome, Policy: d.Policy, Fresh: d.Freshness, Request: x.req,
+	}
+	if rec.Request.Identity == nil {
+		rec.Request = decision.Request{Now: x.start, Method: r.Method, Host: bareHost(r.Host), Path: x.orig.Path}
+	}
+	if !rec.Request.ClientIP.IsValid() {
+		rec.Request.ClientIP = clientIP(r)
+	}
+	a.shared.ring.add(rec)
+
+	ce := a.decisionLog.Check(zap.InfoLevel, "decision")
+	if ce == nil {
+		return
+	}
+	fields := make([]zap.Field, 0, 20)
+	fields = append(fields,
+		zap.String("decision_id", id), zap.String("outcome", d.Outcome.String()), zap.Strings("reasons", reasonCodes(d)),
+		zap.String("policy", d.Policy.Name), zap.String("revision", d.Policy.Revision), zap.String("mode", modeNames[mode]),
+		zap.String("host", clip(rec.Request.Host)), zap.String("method", clip(r.Method)), zap.String("path", clip(rec.Request.Path)),
+		zap.String("client_ip", rec.Request.ClientIP.String()), zap.Duration("duration", took),
+	)
+	if f.bad() && f.param != "" {
+		fields = append(fields, zap.String("detail", f.param))
+	}
+	if id := rec.Request.Identity; id != nil {
+		fields = append(fields, zap.String("proof", id.Device.Proof.String()), zap.String("freshness", d.Freshness.String()))
+		if v := a.privacy.user(&id.User); v != "" {
+			fields = append(fields, zap.String("user", v))
+		}
+		if v := a.privacy.device(id.Device.Keys); v != "" {
+			fields = append(fields, zap.String("device", v))
+		}
+	}
+	if trace, ok := caddyhttp.GetVar(r.Context(), "trace_id").(string); ok && trace != "" {
+		fields = append(fields, zap.String("trace_id", trace))
+	}
+	ce.Write(fields...)
+}
+
+// clip bounds what a client can put into a log line. Control characters are
+// escaped by the log encoder.
+func clip(s string) string {
+	if len(s) > 256 {
+		return s[:256]
+	}
+	return s
+}
+
+// privacyFilter hides personal data where the operator asked for it.
+type privacyFilter struct {
+	users, devices string
+	key            []byte
+	retain         time.Duration
+}
+
+func (p *privacyFilter) user(u *decision.User) string {
+	if !u.Known() {
+		return ""
+	}
+	return p.apply(p.users, "u_", firstOf(u.Name, u.ID), u.ID)
+}
+
+func (p *privacyFilter) device(keys []decision.Key) string {
+	if len(keys) == 0 {
+		return ""
+	}
+	return p.apply(p.devices, "d_", keys[0].Value, keys[0].Kind+":"+keys[0].Value)
+}
+
+// text filters a name that belongs to a user or a device.
+func (p *privacyFilter) text(mode, prefix, v string) string {
+	if v == "" {
+		return ""
+	}
+	return p.apply(mode, prefix, v, v)
+}
+
+func (p *privacyFilter) apply(mode, prefix, shown, hashed string) string {
+	switch mode {
+	case "omit":
+		return ""
+	case "hash":
+		mac := hmac.New(sha256.New, p.key)
+		mac.Write([]byte(hashed))
+		return prefix + hex.EncodeToString(mac.Sum(nil)[:8])
+	}
+	return clip(shown)
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

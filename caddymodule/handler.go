@@ -1,0 +1,311 @@
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+func init() {
+	caddy.RegisterModule((*Handler)(nil))
+}
+
+// Handler is the policy enforcement point of one site block. It lets a request
+// go on to the next handler only if every rule that covers it allows that; it is
+// the only place in this module that calls the next handler.
+type Handler struct {
+	// Rules are the block's `compliance` lines.
+	Rules []*Rule `json:"rules,omitempty"`
+
+	app *App
+	// logged: this server keeps access logs, so our fields are worth setting.
+	logged bool
+}
+
+// CaddyModule returns the module's registration.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "http.handlers.compliance", New: func() caddy.Module { return new(Handler) }}
+}
+
+// Provision finds the app and compiles the rules.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	if len(h.Rules) == 0 {
+		return errors.New("compliance handler without rules")
+	}
+	mod, err := ctx.App("compliance")
+	if err != nil {
+		return err
+	}
+	h.app = mod.(*App)
+	for _, r := range h.Rules {
+		err := r.provision(ctx, h.app)
+		if err != nil {
+			return err
+		}
+		if r.OffBecause != "" {
+			h.app.log.Info("requests pass unchecked", zap.String("match", r.described),
+				zap.String("because", r.OffBecause), zap.String("place", r.Place))
+		}
+	}
+	srv, _ := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if srv == nil {
+		return nil
+	}
+	h.logged = srv.Logs != nil
+	return h.checkServer(srv)
+}
+
+// ownPrefix is where our own pages live, on every gated site.
+const ownPrefix = "/.gatehouse/"
+
+// maxRules bounds the rules of one block that may match one request.
+const maxRules = 16
+
+// exchange is everything about one request. Several handlers may share it.
+type exchange struct {
+	start    time.Time
+	orig     *url.URL // as the client sent it
+	creds    credentials
+	fwd      forwardedChain
+	known    bool // creds are read
+	req      decision.Request
+	set      headerSet // identity headers already written
+	id       string    // decision id, made when first needed
+	result   *decision.Decision
+	rule     *Rule
+	decision [3]decision.Decision // worst so far, current, for the record
+}
+
+const exchangeVar = "gatehouse.exchange"
+
+// ServeHTTP is the way of a request: own path, strip, identify, look up, decide,
+// enforce.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	x, first := h.exchange(r)
+	if strings.HasPrefix(x.orig.Path, ownPrefix) {
+		return h.app.serveOwn(w, r, x)
+	}
+	if first {
+		strip(r, h.app.meters.spoofed)
+	}
+
+	var matched [maxRules]*Rule
+	rules := matched[:0]
+	for _, rule := range h.Rules {
+		if !rule.matches(r) {
+			continue
+		}
+		if rule.OffBecause != "" {
+			return next.ServeHTTP(w, r)
+		}
+		if len(rules) < maxRules {
+			rules = append(rules, rule)
+		}
+	}
+	if len(rules) == 0 {
+		return next.ServeHTTP(w, r)
+	}
+
+	f, d := h.decide(r, x, rules)
+	if d == nil || d.Outcome == decision.Allow {
+		if d == nil && f.reason == decision.PreflightNotAllowed && f.status == http.StatusNoContent {
+			return h.app.answerPreflight(w, r, rules)
+		}
+		h.admit(r, x, rules)
+		return next.ServeHTTP(w, r)
+	}
+	return h.app.refuse(w, r, x, d, f, rules)
+}
+
+// exchange returns the request's state; first is true for the first of our
+// handlers that sees the request.
+func (h *Handler) exchange(r *http.Request) (x *exchange, first bool) {
+	if x, ok := caddyhttp.GetVar(r.Context(), exchangeVar).(*exchange); ok {
+		return x, false
+	}
+	x = &exchange{start: time.Now(), orig: r.URL}
+	if orig, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && orig.URL != nil {
+		x.orig = orig.URL
+	}
+	x.fwd = h.app.identifier.forwarded(r)
+	caddyhttp.SetVar(r.Context(), exchangeVar, x)
+	h.app.setPlaceholders(r, x)
+	return x, true
+}
+
+// decide evaluates the rules' policies. It returns the most severe decision of
+// those that are enforced, or nil if nothing is enforced here. Policies on trial
+// and shadows are evaluated and counted, and change nothing.
+func (h *Handler) decide(r *http.Request, x *exchange, rules []*Rule) (fault, *decision.Decision) {
+	app := h.app
+	enforced := false
+	for _, rule := range rules {
+		e, _ := rule.policy.Split(x.start)
+		enforced = enforced || e != nil
+	}
+	f := h.checkRequest(r, x, rules, enforced)
+	if f.reason == decision.PreflightNotAllowed && f.status != http.StatusForbidden {
+		return f, nil // a preflight that is answered or passed on
+	}
+	if !f.bad() {
+		if !x.known {
+			x.creds = app.identifier.identify(r, &x.fwd, x.start)
+			x.known = true
+		}
+		f = x.creds.fault
+		if !f.bad() {
+			app.fillRequest(r, x)
+		}
+	}
+
+	var worst *decision.Decision
+	for _, rule := range rules {
+		enforce, report := rule.policy.Split(x.start)
+		if enforce != nil {
+			d := &x.decision[1]
+			app.evaluate(r, x, enforce, &f, d)
+			app.meters.count(rule.policy.of(enforce), modeEnforce, d)
+			worst = x.keepWorst(worst, d, rule)
+		}
+		if report != nil {
+			app.evaluateForRecord(r, x, rule.policy.of(report), modeReport, &f)
+		}
+		if rule.shadow != nil {
+			app.evaluateForRecord(r, x, rule.shadow, modeShadow, &f)
+		}
+	}
+	if worst != nil {
+		rules[0].policy.counters.seconds.Observe(time.Since(x.start).Seconds())
+	}
+	x.result = worst
+	return f, worst
+}
+
+// keepWorst keeps the more severe of two decisions in x.decision[0]. Decisions
+// that refuse alike are joined, so that the person sees every reason.
+func (x *exchange) keepWorst(worst, d *decision.Decision, rule *Rule) *decision.Decision {
+	keep := &x.decision[0]
+	switch {
+	case worst == nil || d.Outcome > worst.Outcome:
+		*keep, *d = *d, *keep
+		x.rule = rule
+	case d.Outcome == worst.Outcome && d.Outcome != decision.Allow:
+		for _, f := range d.Findings {
+			if !keep.Has(f.Reason) {
+				keep.Findings = append(keep.Findings, f)
+			}
+		}
+	}
+	return keep
+}
+
+// fillRequest prepares what the engine sees.
+func (a *App) fillRequest(r *http.Request, x *exchange) {
+	if x.req.Identity != nil {
+		return
+	}
+	e := x.creds.entry
+	x.req = decision.Request{
+		Now: x.start, Identity: &e.Identity, Method: r.Method, Host: bareHost(r.Host), Path: x.orig.Path,
+		Posture: a.directory.Posture(&e.Identity),
+	}
+	if a.lookups && e.Device.Known() && !x.req.Posture.Known() {
+		x.req.Posture = a.directory.Resolve(r.Context(), &e.Identity)
+	}
+	if a.needClientIP {
+		x.req.ClientIP = clientIP(r)
+	}
+}
+
+// evaluate makes one decision, from the request's fault if it has one.
+func (a *App) evaluate(r *http.Request, x *exchange, p *decision.Policy, f *fault, d *decision.Decision) {
+	if f.bad() {
+		faultDecision(p, f, d)
+		return
+	}
+	x.req.NoStepUp = false
+	a.engine.Decide(p, &x.req, d)
+	if d.Outcome == decision.RequestStepUp && !a.challenges.canStepUp(&x.req.Identity.User, clientKind(r) == navigation) {
+		x.req.NoStepUp = true
+		a.engine.Decide(p, &x.req, d)
+	}
+}
+
+func (a *App) evaluateForRecord(r *http.Request, x *exchange, b *boundPolicy, mode int, f *fault) {
+	d := &x.decision[2]
+	a.evaluate(r, x, b.Policy, f, d)
+	a.meters.count(b, mode, d)
+	if d.Outcome != decision.Allow {
+		a.record(r, x, d, mode, f)
+	}
+}
+
+// faultDecision turns a fault into a decision of the policy.
+func faultDecision(p *decision.Policy, f *fault, d *decision.Decision) {
+	findings := append(d.Findings[:0], decision.Finding{Reason: f.reason, Effect: decision.EffectBlock, Param: f.param})
+	*d = decision.Decision{Policy: p, Outcome: decision.Block, Findings: findings}
+	switch {
+	case f.ours:
+		d.Outcome, d.Findings[0].Effect = decision.Undecided, decision.EffectUndecided
+	case f.status == http.StatusUnauthorized:
+		d.Outcome, d.Findings[0].Effect = decision.Authenticate, decision.EffectAuthenticate
+	}
+}
+
+// admit prepares an allowed request for the app.
+func (h *Handler) admit(r *http.Request, x *exchange, rules []*Rule) {
+	if h.logged {
+		h.app.logFields(r, x)
+	}
+	if x.result != nil && (h.app.logAll || len(x.result.Findings) > 0) {
+		h.app.record(r, x, x.result, modeEnforce, &fault{})
+	}
+	if x.req.Identity == nil { // a bad credential under report_only: no identity
+		return
+	}
+	for _, rule := range rules {
+		if rule.StripToken && x.creds.ownBearer {
+			delete(r.Header, "Authorization")
+		}
+		set := rule.headers &^ x.set
+		x.set |= rule.headers
+		if set.has(hDecision) {
+			x.decisionID()
+		}
+		setHeaders(r.Header, set, x.creds.entry, x.req.Posture, x.id)
+		if rule.Assertion && r.Header[headerAssertion] == nil {
+			h.app.assert(r, x)
+		}
+	}
+}
+
+func (x *exchange) decisionID() string {
+	if x.id == "" {
+		x.id = newDecisionID()
+	}
+	return x.id
+}
+
+// clientIP is Caddy's resolved client address; invalid if there is none.
+func clientIP(r *http.Request) netip.Addr {
+	s, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	addr, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr.Unmap()
+}
+
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

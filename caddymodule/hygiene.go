@@ -1,0 +1,164 @@
+package caddymodule
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/gatehouse-project/gatehouse/decision/identity"
+)
+
+// The headers that this module sets for the app. A client's copies are removed
+// from every request, in every spelling that some backend folds into the same
+// name (security invariants A1 to A7).
+const (
+	headerUser       = "Remote-User"
+	headerUserID     = "Remote-User-Id"
+	headerEmail      = "Remote-Email"
+	headerGroups     = "Remote-Groups"
+	headerDevice     = "X-Device-Id"
+	headerCompliance = "X-Device-Compliance"
+	headerDecision   = "X-Decision-Id"
+	headerAssertion  = "X-Gatehouse-Assertion"
+)
+
+// spoofKind is a label of gatehouse_spoof_attempts_total.
+type spoofKind uint8
+
+const (
+	notOurs spoofKind = iota
+	spoofIdentity
+	spoofCertificate
+	spoofURI
+	spoofHop
+	spoofTrailer
+	numSpoofKinds
+)
+
+var spoofKindNames = [numSpoofKinds]string{"", "identity_header", "certificate_header", "uri_header", "hop_by_hop", "trailer"}
+
+// ownNames maps folded names (lower case, '-' for '_' and '.') to what they are.
+var ownNames = map[string]spoofKind{
+	"remote-user": spoofIdentity, "remote-user-id": spoofIdentity, "remote-email": spoofIdentity,
+	"remote-groups": spoofIdentity, "x-device-id": spoofIdentity, "x-device-compliance": spoofIdentity,
+	"x-decision-id": spoofIdentity, "x-gatehouse-assertion": spoofIdentity,
+	"x-forwarded-uri": spoofURI, "x-rewrite-url": spoofURI,
+}
+
+// classify says what a header name folds to. It does not allocate for names
+// that cannot be ours, which is nearly all of them.
+func classify(name string) spoofKind {
+	if len(name) < 9 || len(name) > 64 {
+		return notOurs // "Ssl-Cert" style names all have nine bytes or more
+	}
+	switch name[0] | 0x20 {
+	case 'r', 'x', 'c', 's':
+	default:
+		return notOurs
+	}
+	var buf [64]byte
+	folded := buf[:len(name)]
+	for i := range len(name) {
+		c := name[i]
+		switch {
+		case 'A' <= c && c <= 'Z':
+			c |= 0x20
+		case c == '_' || c == '.':
+			c = '-'
+		}
+		folded[i] = c
+	}
+	if k := ownNames[string(folded)]; k != notOurs {
+		return k
+	}
+	if strings.HasPrefix(string(folded), "x-original-") {
+		return spoofURI
+	}
+	if identity.IsForwardedCertificateHeader(string(folded)) {
+		return spoofCertificate
+	}
+	return notOurs
+}
+
+// strip removes every header, Connection token and trailer that could be taken
+// for ours or for a proxy's word about a certificate. It runs on every request,
+// also on exempt and report-only ones, before anything is decided. count is
+// called once per removed name.
+func strip(r *http.Request, count func(spoofKind)) {
+	for name := range r.Header {
+		if k := classify(name); k != notOurs {
+			delete(r.Header, name)
+			count(k)
+		}
+	}
+	if hops := r.Header["Connection"]; len(hops) > 0 {
+		stripHops(r, hops, count)
+	}
+	if len(r.Trailer) > 0 {
+		stripTrailer(r.Trailer, count)
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &trailerFilter{ReadCloser: r.Body, trailer: r.Trailer, count: count}
+		}
+	}
+}
+
+// stripHops removes our names from Connection: a client could otherwise make the
+// proxy drop the headers that we set after this (security finding 1).
+func stripHops(r *http.Request, hops []string, count func(spoofKind)) {
+	dirty := false
+	for _, line := range hops {
+		for token := range strings.SplitSeq(line, ",") {
+			if classify(strings.TrimSpace(token)) != notOurs {
+				dirty = true
+			}
+		}
+	}
+	if !dirty {
+		return
+	}
+	kept := make([]string, 0, len(hops))
+	for _, line := range hops {
+		var tokens []string
+		for token := range strings.SplitSeq(line, ",") {
+			token = strings.TrimSpace(token)
+			if classify(token) != notOurs {
+				count(spoofHop)
+				continue
+			}
+			tokens = append(tokens, token)
+		}
+		if len(tokens) > 0 {
+			kept = append(kept, strings.Join(tokens, ", "))
+		}
+	}
+	if len(kept) == 0 {
+		delete(r.Header, "Connection")
+		return
+	}
+	r.Header["Connection"] = kept
+}
+
+func stripTrailer(t http.Header, count func(spoofKind)) {
+	for name := range t {
+		if classify(name) != notOurs {
+			delete(t, name)
+			count(spoofTrailer)
+		}
+	}
+}
+
+// trailerFilter cleans the trailers once they have arrived: a client may send
+// names at the end that it did not announce (security finding 2).
+type trailerFilter struct {
+	io.ReadCloser
+	trailer http.Header
+	count   func(spoofKind)
+}
+
+func (t *trailerFilter) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	if err != nil {
+		stripTrailer(t.trailer, t.count)
+	}
+	return n, err
+}

@@ -1,0 +1,141 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+)
+
+// rootSecret is the one secret that all other keys are derived from. The first
+// entry is the newest: it seals; every entry opens.
+type rootSecret struct {
+	Version int         `json:"version"`
+	Secrets []rootEntry `json:"secrets"`
+}
+
+type rootEntry struct {
+	Created time.Time `json:"created"`
+	Secret  []byte    `json:"secret"`
+}
+
+const (
+	rootSecretKey  = "gatehouse/root_secret.json"
+	rootSecretFile = "root_secret.json"
+	secretBytes    = 32
+)
+
+// derive makes a sub-key for one purpose from the newest secret (HKDF, RFC 5869).
+func (r *rootSecret) derive(purpose string, n int) ([]byte, error) {
+	return hkdf.Key(sha256.New, r.Secrets[0].Secret, nil, "gatehouse/v1/"+purpose, n)
+}
+
+// signingKey derives a P-256 key. 48 bytes reduced modulo the order leave a bias
+// below 2^-128 (FIPS 186-5, appendix A.2.1).
+func (r *rootSecret) signingKey(purpose string) (*ecdsa.PrivateKey, error) {
+	seed, err := r.derive(purpose, 48)
+	if err != nil {
+		return nil, err
+	}
+	curve := elliptic.P256()
+	one := big.NewInt(1)
+	k := new(big.Int).SetBytes(seed)
+	k.Mod(k, new(big.Int).Sub(curve.Params().N, one)).Add(k, one)
+	return ecdsa.ParseRawPrivateKey(curve, k.FillBytes(make([]byte, 32)))
+}
+
+// loadRootSecret reads the secret, or makes one at the first start.
+func loadRootSecret(ctx context.Context, k *Keys, storage certmagic.Storage) (*rootSecret, error) {
+	if k != nil && k.Dir != "" {
+		return rootSecretInDir(k.Dir)
+	}
+	err := storage.Lock(ctx, rootSecretKey)
+	if err != nil {
+		return nil, fmt.Errorf("locking the root secret in storage: %w", err)
+	}
+	defer storage.Unlock(ctx, rootSecretKey) //nolint:errcheck // a lost lock expires by itself
+	raw, err := storage.Load(ctx, rootSecretKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		root, raw, err := newRootSecret()
+		if err != nil {
+			return nil, err
+		}
+		err = storage.Store(ctx, rootSecretKey, raw)
+		if err != nil {
+			return nil, fmt.Errorf("storing the root secret: %w", err)
+		}
+		return root, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the root secret from storage: %w", err)
+	}
+	return parseRootSecret(raw)
+}
+
+func rootSecretInDir(dir string) (*rootSecret, error) {
+	err := os.MkdirAll(dir, 0o700)
+	if err != nil {
+		return nil, fmt.Errorf("keys dir: %w", err)
+	}
+	path := filepath.Join(dir, rootSecretFile)
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		root, raw, err := newRootSecret()
+		if err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, fs.ErrExist) { // another gateway was faster
+			return rootSecretInDir(dir)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("keys dir: %w", err)
+		}
+		_, err = f.Write(raw)
+		return root, errors.Join(err, f.Sync(), f.Close())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keys dir: %w", err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("keys dir: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("keys dir: %s may be read by others; make it mode 0600", rootSecretFile)
+	}
+	return parseRootSecret(raw)
+}
+
+func newRootSecret() (*rootSecret, []byte, error) {
+	root := &rootSecret{Version: 1, Secrets: []rootEntry{{Created: time.Now().UTC(), Secret: make([]byte, secretBytes)}}}
+	_, _ = rand.Read(root.Secrets[0].Secret) // never fails (crypto/rand)
+	raw, err := json.MarshalIndent(root, "", "  ")
+	return root, raw, err
+}
+
+func parseRootSecret(raw []byte) (*rootSecret, error) {
+	var root rootSecret
+	err := json.Unmarshal(raw, &root)
+	if err != nil || root.Version != 1 || len(root.Secrets) == 0 {
+		return nil, errors.New("the root secret cannot be read: not version 1")
+	}
+	for _, s := range root.Secrets {
+		if len(s.Secret) < secretBytes {
+			return nil, errors.New("the root secret is too short")
+		}
+	}
+	return &root, nil
+}

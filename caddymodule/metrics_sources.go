@@ -1,0 +1,178 @@
+package caddymodule
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+)
+
+// observe turns a runner's events into metrics and alarms.
+func (m *meters) observe(name string, log *zap.Logger) source.Observer {
+	return source.Observer{
+		Synced: func(e source.SyncEvent) {
+			m.requests.WithLabelValues(name, "sync_"+e.Result).Inc()
+			m.reqSeconds.WithLabelValues(name).Observe(e.Took.Seconds())
+			m.rows.WithLabelValues(name).Add(float64(e.Bad))
+			if e.Result == "held" || e.Result == "rejected" {
+				m.guarded.WithLabelValues(name, e.Result).Inc()
+			}
+		},
+		LookedUp: func(_, result string, took time.Duration) {
+			m.requests.WithLabelValues(name, "lookup_"+result).Inc()
+			m.reqSeconds.WithLabelValues(name).Observe(took.Seconds())
+		},
+		StateChanged: func(_ string, from, to source.Health, why error) {
+			level := zap.WarnLevel
+			if to == source.HealthOK {
+				level = zap.InfoLevel
+			}
+			log.Log(level, "source state", zap.String("source", name), zap.String("from", string(from)),
+				zap.String("to", string(to)), zap.Error(why))
+		},
+		HeldChanged: func(_ string, held *source.HeldChange) {
+			if held == nil {
+				log.Info("nothing is held any more", zap.String("source", name))
+				return
+			}
+			log.Error("a change is held until an operator accepts it", zap.String("source", name),
+				zap.String("id", held.ID), zap.String("why", held.Why))
+		},
+	}
+}
+
+// statusCollector reports gauges from the running configuration at scrape time,
+// so that nothing has to keep them up to date.
+type statusCollector struct {
+	current atomic.Pointer[App]
+
+	state, lastSync, age, devices, breaker *prometheus.Desc
+	cacheEntries, cacheLookups             *prometheus.Desc
+	jwksAge, expiry, revoked               *prometheus.Desc
+}
+
+func newStatusCollector() *statusCollector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("gatehouse_"+name, help, labels, nil)
+	}
+	return &statusCollector{
+		state:        desc("source_state", "0 ok, 1 stale, 2 failing, 3 not loaded.", "source"),
+		lastSync:     desc("source_last_sync_timestamp_seconds", "When the source was last confirmed.", "source"),
+		age:          desc("verdict_age_seconds", "Time since the source was last confirmed.", "source"),
+		devices:      desc("source_devices", "Devices that the source knows.", "source", "compliance"),
+		breaker:      desc("breaker_state", "0 closed, 1 half-open, 2 open.", "source"),
+		cacheEntries: desc("cache_entries", "Remembered entries.", "cache"),
+		cacheLookups: desc("cache_lookups_total", "Look-ups by result.", "result"),
+		jwksAge:      desc("jwks_age_seconds", "Time since the issuer's keys were confirmed.", "issuer"),
+		expiry:       desc("credential_expiry_seconds", "Time until a credential or list ends.", "kind"),
+		revoked:      desc("revocations", "Revocations in force."),
+	}
+}
+
+func (c *statusCollector) attach(a *App) { c.current.Store(a) }
+
+func (c *statusCollector) detach(a *App) { c.current.CompareAndSwap(a, nil) }
+
+func (c *statusCollector) app() *App { return c.current.Load() }
+
+// Describe implements prometheus.Collector.
+func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		c.state, c.lastSync, c.age, c.devices, c.breaker, c.cacheEntries, c.cacheLookups, c.jwksAge, c.expiry, c.revoked,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
+	a := c.app()
+	if a == nil {
+		return
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	now := time.Now()
+	for _, s := range a.sources {
+		st := s.runner.Status()
+		gauge(c.state, stateValue(st.State), st.Name)
+		gauge(c.breaker, breakerValue(st.Breaker), st.Name)
+		if state := s.runner.State(); state.Loaded() {
+			age := time.Duration(decision.Mono(now) - state.Confirmed()).Seconds()
+			gauge(c.age, age, st.Name)
+			gauge(c.lastSync, float64(now.Unix())-age, st.Name)
+		}
+		for compliance, n := range st.ByCompliance {
+			gauge(c.devices, float64(n), st.Name, compliance)
+		}
+	}
+	gauge(c.cacheEntries, float64(a.identifier.known.Len()), "identities")
+	stats := a.identifier.known.Stats()
+	ch <- prometheus.MustNewConstMetric(c.cacheLookups, prometheus.CounterValue, float64(stats.Hits), "hit")
+	ch <- prometheus.MustNewConstMetric(c.cacheLookups, prometheus.CounterValue, float64(stats.Misses), "miss")
+	gauge(c.revoked, float64(a.shared.revocations.Len()))
+	if a.tokens != nil {
+		for _, is := range a.tokens.Status() {
+			if is.Age > 0 {
+				gauge(c.jwksAge, is.Age.Seconds(), is.Name)
+			}
+		}
+	}
+	c.collectExpiry(a, now, gauge)
+}
+
+func (c *statusCollector) collectExpiry(a *App, now time.Time, gauge func(*prometheus.Desc, float64, ...string)) {
+	if a.certs == nil {
+		return
+	}
+	var ca, crl time.Time
+	for _, cert := range a.certs.roots {
+		ca = earlier(ca, cert.NotAfter)
+	}
+	for _, l := range a.certs.crls {
+		if st := l.Status(); st.Loaded {
+			crl = earlier(crl, st.NextUpdate)
+		}
+	}
+	if !ca.IsZero() {
+		gauge(c.expiry, ca.Sub(now).Seconds(), "device_ca")
+	}
+	if !crl.IsZero() {
+		gauge(c.expiry, crl.Sub(now).Seconds(), "crl")
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func stateValue(h source.Health) float64 {
+	switch h {
+	case source.HealthOK:
+		return 0
+	case source.HealthStale:
+		return 1
+	case source.HealthFailing:
+		return 2
+	case source.HealthNotLoaded:
+	}
+	return 3
+}
+
+func breakerValue(s string) float64 {
+	switch s {
+	case "closed", "":
+		return 0
+	case "half-open":
+		return 1
+	}
+	return 2
+}

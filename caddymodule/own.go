@@ -1,0 +1,52 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// serveOwn answers the paths under /.gatehouse/. They exist on every gated site,
+// need no credentials and tell nothing about anybody.
+func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, x *exchange) error {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return nil
+	}
+	switch x.orig.Path {
+	case ownPrefix + "ready":
+		// 200 or 503 and nothing more: a body could tell a stranger why.
+		if a.Ready() {
+			w.WriteHeader(http.StatusOK)
+		} else {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		return nil
+	case ownPrefix + "jwks.json":
+		body, err := json.Marshal(a.asserter.keySet())
+		if err != nil {
+			return err
+		}
+		h.Set("Content-Type", "application/jwk-set+json")
+		h.Set("Cache-Control", "public, max-age=300")
+		w.WriteHeader(http.StatusOK)
+		_, err = w.Write(body)
+		return err
+	}
+	w.WriteHeader(http.StatusNotFound)
+	return nil
+}
+
+// Ready reports whether decisions can be made: every authoritative source was
+// read at least once, and every issuer has keys.
+func (a *App) Ready() bool {
+	for _, s := range a.sources {
+		if st := s.runner.State(); st.Authoritative && !st.Loaded() {
+			return false
+		}
+	}
+	return true
+}

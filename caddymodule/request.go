@@ -1,0 +1,186 @@
+package caddymodule
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// checkRequest looks at the shape of a request, before any credential. Where
+// nothing is enforced it finds nothing, except preflights that are answered.
+func (h *Handler) checkRequest(r *http.Request, x *exchange, rules []*Rule, enforced bool) fault {
+	if !enforced {
+		return fault{}
+	}
+	for _, rule := range rules {
+		if !rule.LaxPath && ambiguousPath(x.orig.EscapedPath()) {
+			return fault{reason: decision.PathNotAllowed, status: http.StatusBadRequest}
+		}
+	}
+	if !methodAllowed(r) {
+		return fault{reason: decision.MethodNotAllowed, param: "method", status: http.StatusMethodNotAllowed}
+	}
+	if r.TLS != nil && !r.TLS.HandshakeComplete && r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return fault{reason: decision.EarlyData, status: http.StatusTooEarly}
+	}
+	if r.Method == http.MethodOptions && isPreflight(r) {
+		return preflight(r, rules)
+	}
+	if isWebSocket(r) && !originAllowed(r, rules) {
+		return fault{reason: decision.OriginNotAllowed, param: "websocket", status: http.StatusForbidden}
+	}
+	return fault{}
+}
+
+// isPreflight reports whether r is a CORS preflight (Fetch standard): it carries
+// no credentials, so it is never challenged.
+func isPreflight(r *http.Request) bool {
+	return len(r.Header["Origin"]) == 1 && len(r.Header["Access-Control-Request-Method"]) == 1
+}
+
+// preflight decides about a CORS preflight: 204 by us for a listed origin, the
+// app's own answer if every rule passes preflights, else a plain 403.
+func preflight(r *http.Request, rules []*Rule) fault {
+	pass := true
+	for _, rule := range rules {
+		pass = pass && rule.PreflightPass
+	}
+	switch {
+	case listedOrigin(r, rules):
+		return fault{reason: decision.PreflightNotAllowed, status: http.StatusNoContent}
+	case pass:
+		return fault{reason: decision.PreflightNotAllowed, status: http.StatusOK}
+	}
+	return fault{reason: decision.PreflightNotAllowed, status: http.StatusForbidden}
+}
+
+// listedOrigin reports whether every rule lists the request's origin.
+func listedOrigin(r *http.Request, rules []*Rule) bool {
+	origin := strings.ToLower(r.Header.Get("Origin"))
+	for _, rule := range rules {
+		if !rule.origins[origin] {
+			return false
+		}
+	}
+	return origin != ""
+}
+
+// originAllowed guards websockets against other sites' pages: a browser sends
+// certificates and cookies along by itself. A request without Origin is not from
+// a page.
+func originAllowed(r *http.Request, rules []*Rule) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return true
+	}
+	_, host, ok := strings.Cut(origin, "://")
+	return ok && strings.EqualFold(host, r.Host) || listedOrigin(r, rules)
+}
+
+// answerPreflight answers for the app. Only the listed origin learns anything.
+func (a *App) answerPreflight(w http.ResponseWriter, r *http.Request, _ []*Rule) error {
+	h := w.Header()
+	allowOrigin(h, r)
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
+	if want := r.Header.Get("Access-Control-Request-Headers"); want != "" && len(want) <= 1024 {
+		h.Set("Access-Control-Allow-Headers", want)
+	}
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func allowOrigin(h http.Header, r *http.Request) {
+	h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Access-Control-Expose-Headers", "WWW-Authenticate, Retry-After")
+	h.Add("Vary", "Origin")
+}
+
+// client is how a request wants to be refused.
+type client uint8
+
+const (
+	script client = iota
+	navigation
+	embedded
+	websocket
+	grpc
+)
+
+// clientKind tells a person's navigation from a program's call. Fetch metadata
+// comes first, because browsers cannot be made to lie in it; without it only a
+// plain GET that prefers HTML is a navigation.
+func clientKind(r *http.Request) client {
+	if isWebSocket(r) {
+		return websocket
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+		return grpc
+	}
+	accept := r.Header.Get("Accept")
+	if strings.Contains(accept, "text/event-stream") {
+		return script
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		if mode != "navigate" {
+			return script
+		}
+		switch r.Header.Get("Sec-Fetch-Dest") {
+		case "iframe", "frame", "embed", "object", "fencedframe":
+			return embedded
+		}
+		return navigation
+	}
+	if (r.Method == http.MethodGet || r.Method == http.MethodHead) && prefersHTML(accept) &&
+		r.Header.Get("X-Requested-With") == "" && r.Header.Get("Authorization") == "" {
+		return navigation
+	}
+	return script
+}
+
+// prefersHTML reports whether HTML is named explicitly and ahead of JSON.
+func prefersHTML(accept string) bool {
+	accept = strings.ToLower(accept)
+	html := strings.Index(accept, "text/html")
+	if html < 0 || strings.HasPrefix(accept[html:], "text/html;q=0,") || strings.HasSuffix(accept, "text/html;q=0") {
+		return false
+	}
+	json := strings.Index(accept, "json")
+	return json < 0 || html < json
+}
+
+// checkServer refuses a site where tokens and verdicts would travel in clear.
+func (h *Handler) checkServer(srv *caddyhttp.Server) error {
+	if len(srv.TLSConnPolicies) > 0 || h.app.ForwardedCertificate != nil {
+		return nil
+	}
+	for _, rule := range h.Rules {
+		if rule.OffBecause != "" {
+			continue
+		}
+		for _, listen := range srv.Listen {
+			addr, err := caddy.ParseNetworkAddress(listen)
+			if err == nil && (addr.IsUnixNetwork() || isLoopback(addr.Host)) {
+				continue
+			}
+			return rule.at(fmt.Errorf("the site listens on %s without TLS: use https, bind it to loopback, "+
+				"or name the proxy in front in forwarded_certificate", listen))
+		}
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

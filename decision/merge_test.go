@@ -1,0 +1,107 @@
+package decision
+
+import (
+	"testing"
+	"time"
+)
+
+// merged joins verdicts of sources a, b, c … in that order.
+func merged(devices ...Device) *Posture {
+	var reports []Report
+	for i := range devices {
+		st := &SourceState{Name: string(rune('a' + i))}
+		reports = append(reports, Report{State: st, Verdict: &Verdict{Device: devices[i]}})
+	}
+	return Merge(reports, laptop)
+}
+
+func TestMergeFirstThatKnowsIsTheAuthority(t *testing.T) {
+	p := merged(
+		Device{Name: "one", Managed: Yes, Platform: Windows, OSVersion: Version{10}, OwnerUPN: "a@x"},
+		Device{Name: "two", Managed: No, Encrypted: No, Platform: MacOS, OSVersion: Version{14}, OwnerID: "o", Model: "m", Channel: ChannelIntune},
+		Device{Encrypted: Yes, Channel: ChannelEAS, Model: "n"},
+	)
+	if p.Name != "one" || p.Model != "m" || p.Channel != ChannelIntune || p.Managed != Yes || p.Encrypted != No {
+		t.Errorf("got %+v", p.Device)
+	}
+	if p.Platform != Windows || p.OSVersion != (Version{10}) || p.OwnerUPN != "a@x" || p.OwnerID != "" {
+		t.Errorf("facts of two parts were mixed from two sources: %+v", p.Device)
+	}
+	if p.Source(FactManaged) != "a" || p.Source(FactEncrypted) != "b" || p.Source(FactRisk) != "" {
+		t.Errorf("sources: %q %q %q", p.Source(FactManaged), p.Source(FactEncrypted), p.Source(FactRisk))
+	}
+	if p.Conflicts != 2 {
+		t.Errorf("conflicts = %d, want 2 (managed, encrypted)", p.Conflicts)
+	}
+}
+
+func TestMergeTowardsCaution(t *testing.T) {
+	tests := []struct {
+		name string
+		fact Fact
+		a, b Device
+		bad  func(*Posture) bool
+	}{
+		{"disabled", FactEnabled, Device{Enabled: Yes}, Device{Enabled: No}, func(p *Posture) bool { return p.Enabled == No }},
+		{"wiping", FactLifecycle, Device{Lifecycle: LifecycleActive}, Device{Lifecycle: LifecycleWiping}, func(p *Posture) bool { return p.Lifecycle == LifecycleWiping }},
+		{"jailbroken", FactJailbroken, Device{Jailbroken: No}, Device{Jailbroken: Yes}, func(p *Posture) bool { return p.Jailbroken == Yes }},
+		{"malware", FactMalware, Device{Malware: No}, Device{Malware: Yes}, func(p *Posture) bool { return p.Malware == Yes }},
+		{"risk", FactRisk, Device{Risk: LevelLow}, Device{Risk: LevelHigh}, func(p *Posture) bool { return p.Risk == LevelHigh }},
+		{"exposure", FactExposure, Device{Exposure: LevelLow}, Device{Exposure: LevelHigh}, func(p *Posture) bool { return p.Exposure == LevelHigh }},
+	}
+	for _, tt := range tests {
+		for order, p := range map[string]*Posture{"b": merged(tt.a, tt.b), "a": merged(tt.b, tt.a)} {
+			if !tt.bad(p) || p.Source(tt.fact) != order || p.Conflicts != 1 {
+				t.Errorf("%s: bad %v from %q, want from %q; conflicts %d", tt.name, tt.bad(p), p.Source(tt.fact), order, p.Conflicts)
+			}
+		}
+	}
+}
+
+func TestMergeCompliance(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2026, 5, n, 0, 0, 0, 0, time.UTC) }
+	old, newer := Device{Compliance: Compliant, LastCheckIn: day(1)}, Device{Compliance: NonCompliant, EvaluatedAt: day(2), Settings: []Setting{{Name: "BitLocker"}}}
+	if p := merged(old, newer); p.Compliance != NonCompliant || len(p.Settings) != 1 {
+		t.Errorf("a newer no does not beat an older yes: %v %v", p.Compliance, p.Settings)
+	}
+	newer.EvaluatedAt = day(1)
+	if p := merged(old, newer); p.Compliance != Compliant || len(p.Settings) != 0 {
+		t.Errorf("a no of the same day beats the authority: %v %v", p.Compliance, p.Settings)
+	}
+	grace := Device{Compliance: InGracePeriod, GraceUntil: day(9)}
+	if p := merged(Device{}, grace, old); p.Compliance != InGracePeriod || !p.GraceUntil.Equal(day(9)) || p.Source(FactCompliance) != "b" {
+		t.Errorf("got %v until %v", p.Compliance, p.GraceUntil)
+	}
+	if p := merged(Device{Compliance: NonCompliant}, Device{Compliance: Compliant, LastCheckIn: day(5)}); p.Compliance != NonCompliant {
+		t.Error("a yes of a lesser source beats the authority's no")
+	}
+}
+
+func TestMergeNewestDatesAndAllKeys(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2026, 5, n, 0, 0, 0, 0, time.UTC) }
+	serial := Key{Kind: KindSerial, Value: "X"}
+	p := merged(
+		Device{LastCheckIn: day(3), EvaluatedAt: day(1), Keys: []Key{laptop}},
+		Device{LastCheckIn: day(2), EvaluatedAt: day(4), Keys: []Key{laptop, serial}},
+	)
+	if !p.LastCheckIn.Equal(day(3)) || !p.EvaluatedAt.Equal(day(4)) || p.Source(FactCheckIn) != "a" {
+		t.Errorf("got %v from %q, %v", p.LastCheckIn, p.Source(FactCheckIn), p.EvaluatedAt)
+	}
+	if len(p.Keys) != 2 || p.Keys[1] != serial {
+		t.Errorf("keys = %v", p.Keys)
+	}
+}
+
+func TestMergeUser(t *testing.T) {
+	a, b := &SourceState{Name: "a"}, &SourceState{Name: "b"}
+	p := Merge([]Report{
+		{State: a, User: &UserRecord{UPN: "x", Enabled: Yes, Risk: LevelHigh, Compromised: Yes}},
+		{State: b, User: &UserRecord{UPN: "y", ObjectID: "o", Enabled: No, Risk: LevelNone, Compromised: No}},
+	}, laptop)
+	if u := p.User; u.UPN != "x" || u.ObjectID != "o" || u.Enabled != No || u.Risk != LevelHigh || u.Compromised != Yes {
+		t.Errorf("got %+v", u)
+	}
+	if p.Source(FactUserEnabled) != "b" || p.Source(FactUserRisk) != "a" || p.Known() {
+		t.Errorf("sources %q %q, known %v", p.Source(FactUserEnabled), p.Source(FactUserRisk), p.Known())
+	}
+}

@@ -1,0 +1,152 @@
+package policy
+
+import (
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// factValue prints a fact as sources and expressions spell it.
+func factValue(p *decision.Posture, f decision.Fact) string {
+	switch f {
+	case decision.FactManaged:
+		return p.Managed.String()
+	case decision.FactCompliance:
+		return p.Compliance.String()
+	case decision.FactEnabled:
+		return p.Enabled.String()
+	case decision.FactLifecycle:
+		return p.Lifecycle.String()
+	case decision.FactEncrypted:
+		return p.Encrypted.String()
+	case decision.FactUpdated:
+		return p.Updated.String()
+	case decision.FactJailbroken:
+		return p.Jailbroken.String()
+	case decision.FactMalware:
+		return p.Malware.String()
+	case decision.FactRisk:
+		return p.Risk.String()
+	case decision.FactOS:
+		if p.OSVersion.IsZero() {
+			return p.Platform.String()
+		}
+		return p.Platform.String() + " " + p.OSVersion.String()
+	case decision.FactTrust:
+		return p.Trust.String()
+	case decision.FactOwnership:
+		return p.Ownership.String()
+	case decision.FactOwner:
+		return ownerText(p)
+	case decision.FactCheckIn:
+		return dateText(p.LastCheckIn)
+	case decision.FactSecureBoot:
+		return p.SecureBoot.String()
+	case decision.FactSupervised:
+		return p.Supervised.String()
+	case decision.FactAntivirus:
+		return p.Antivirus.String()
+	case decision.FactFirewall:
+		return p.Firewall.String()
+	case decision.FactApps:
+		return p.Apps.String()
+	case decision.FactSensor:
+		return p.Sensor.String()
+	case decision.FactExposure:
+		return p.Exposure.String()
+	case decision.FactUserEnabled:
+		return p.User.Enabled.String()
+	case decision.FactUserRisk:
+		return p.User.Risk.String()
+	case decision.NumFacts:
+	}
+	return decision.Unknown.String()
+}
+
+func ownerText(p *decision.Posture) string {
+	switch {
+	case p.OwnerUPN != "":
+		return p.OwnerUPN
+	case p.OwnerID != "":
+		return p.OwnerID
+	}
+	return decision.Unknown.String()
+}
+
+func dateText(t time.Time) string {
+	if t.IsZero() {
+		return decision.Unknown.String()
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// String prints the explanation for a terminal, in aligned columns of plain
+// text. Control characters in names from outside are made visible.
+func (x *Explanation) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "policy %s, revision %s: %s", x.Policy, x.Revision, x.Outcome)
+	if x.StepUp != "" {
+		fmt.Fprintf(&b, " %s", x.StepUp)
+	}
+	b.WriteByte('\n')
+	if x.Until != nil {
+		fmt.Fprintf(&b, "report only until %s; enforced: %s\n", x.Until.UTC().Format(time.RFC3339), orDash(x.Enforced))
+	}
+	table(&b, "reason", x.Reasons, func(r ExplainedReason) []string {
+		note := ""
+		if r.Exempt != "" {
+			note = "exempt: " + r.Exempt
+		}
+		return []string{r.Effect, r.Code, r.Param, r.Source, r.Place, note}
+	})
+	table(&b, "requirement", x.Requirements, func(r ExplainedRequirement) []string {
+		return []string{r.Result, r.Text, r.Reason, r.Param, r.Source, r.Place, r.Note}
+	})
+	table(&b, "fact", x.Facts, func(f ExplainedFact) []string {
+		since := ""
+		if f.AgeSeconds != nil {
+			since = (time.Duration(*f.AgeSeconds) * time.Second).String()
+		}
+		return []string{f.Name, f.Value, f.Source, since, f.Freshness}
+	})
+	if x.Conflicts > 0 {
+		fmt.Fprintf(&b, "\nfacts on which sources disagree: %d\n", x.Conflicts)
+	}
+	return b.String()
+}
+
+// table prints rows under a title, one cell per column; empty cells are dashes.
+func table[T any](b *strings.Builder, title string, rows []T, cells func(T) []string) {
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%ss:\n", title)
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		line := cells(row)
+		for len(line) > 1 && line[len(line)-1] == "" {
+			line = line[:len(line)-1]
+		}
+		for i := range line {
+			line[i] = orDash(line[i])
+		}
+		fmt.Fprintf(w, "  %s\n", strings.Join(line, "\t"))
+	}
+	// The builder below the writer cannot fail.
+	_ = w.Flush()
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, s)
+}

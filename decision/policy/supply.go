@@ -1,0 +1,195 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// lack says what the configuration lacks for a requirement to be met at all, or
+// "". A requirement that nobody could meet is a mistake, not a strict policy.
+func (c *compiler) lack(r *decision.Requirement, x *condition) string {
+	switch r.Kind {
+	case decision.RequireUser:
+		return c.lackUser()
+	case decision.RequireGroup, decision.RequireClient, decision.RequireStepUp:
+		return c.lackIssuer()
+	case decision.RequireNetwork:
+		return ""
+	case decision.RequireUserRisk:
+		return first(c.lackUser(), c.lackFacts(decision.Facts(decision.FactUserRisk)))
+	case decision.RequireProof:
+		return c.lackProof(r.Proof)
+	case decision.RequireDevice:
+		return first(c.lackDevice(), c.lackSource())
+	case decision.RequireExpression:
+		return c.lackExpression(x)
+	case decision.RequireOwner:
+		return first(c.lackUser(), c.lackDevice(), c.lackFacts(decision.Facts(decision.FactOwner)))
+	}
+	if c.attested(r.Kind) {
+		return ""
+	}
+	f, ok := r.Kind.Fact()
+	if !ok {
+		return fmt.Sprintf("nothing supplies %s", r.Kind)
+	}
+	return first(c.lackDevice(), c.lackFacts(decision.Facts(f)))
+}
+
+func first(lacks ...string) string {
+	for _, l := range lacks {
+		if l != "" {
+			return l
+		}
+	}
+	return ""
+}
+
+func (c *compiler) lackUser() string {
+	if len(c.env.Issuers) == 0 {
+		return "no issuer is configured, and no certificate block names a user"
+	}
+	return ""
+}
+
+// lackIssuer is for what a certificate cannot say of its user: groups, the
+// client, and whether the sign-in was strong.
+func (c *compiler) lackIssuer() string {
+	if len(c.issuerNames()) == 0 {
+		return "no issuer is configured"
+	}
+	return ""
+}
+
+func (c *compiler) lackSource() string {
+	if len(c.env.Sources) == 0 {
+		return "no source is configured"
+	}
+	return ""
+}
+
+func (c *compiler) lackDevice() string {
+	if !slices.ContainsFunc(c.env.Proofs, func(p decision.Proof) bool { return p >= decision.ProofToken }) {
+		return "no issuer and no certificate block names a device"
+	}
+	return ""
+}
+
+func (c *compiler) lackProof(want decision.Proof) string {
+	if want == decision.ProofAttested && len(c.attesting) > 0 {
+		return ""
+	}
+	if !slices.ContainsFunc(c.env.Proofs, func(p decision.Proof) bool { return p >= want }) {
+		var have []string
+		for _, p := range c.env.Proofs {
+			have = append(have, p.String())
+		}
+		return fmt.Sprintf("no issuer and no certificate block gives a device the proof %s or a stronger one (configured: %s)", want, orNone(have))
+	}
+	return c.lackSource() // a proven device must also be known
+}
+
+func (c *compiler) lackFacts(want decision.FactSet) string {
+	var names []string
+	for f := decision.Fact(0); f < decision.NumFacts; f++ {
+		if want.Has(f) && !c.env.Facts.Has(f) {
+			names = append(names, f.String())
+		}
+	}
+	if names == nil {
+		return ""
+	}
+	return fmt.Sprintf("no source supplies %s (configured sources: %s)", strings.Join(names, ", "), orNone(c.env.Sources))
+}
+
+func (c *compiler) lackExpression(x *condition) string {
+	u := x.uses
+	var lacks []string
+	if u.user {
+		lacks = append(lacks, c.lackUser())
+	}
+	if u.claims {
+		lacks = append(lacks, c.lackIssuer())
+	}
+	if u.device {
+		lacks = append(lacks, c.lackDevice())
+	}
+	if u.record {
+		lacks = append(lacks, c.lackSource())
+	}
+	return first(append(lacks, c.lackFacts(u.facts))...)
+}
+
+// attested reports whether a step-up can stand in for the requirement.
+func (c *compiler) attested(k decision.Kind) bool {
+	for _, su := range c.attesting {
+		for _, m := range su.For {
+			if slices.Contains(m.Attests, k) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// needed returns the facts that a policy consults, and whether it asks if a
+// source has the device at all.
+func needed(p *decision.Policy) (facts decision.FactSet, presence bool) {
+	for i := range p.Requirements {
+		r := &p.Requirements[i]
+		if f, ok := r.Kind.Fact(); ok {
+			facts |= decision.Facts(f)
+		}
+		switch r.Kind {
+		case decision.RequireDevice, decision.RequireProof:
+			presence = true
+		case decision.RequireExpression:
+			facts |= r.Expr.Facts()
+			if x, ok := r.Expr.(*expression); ok && x.uses.record {
+				presence = true
+			}
+		}
+	}
+	return facts, presence
+}
+
+// checkPolling refuses a max_age that is shorter than the time between two
+// reads of a needed source: its facts would expire while all is well.
+func (c *compiler) checkPolling(p *decision.Policy, place string) {
+	facts, presence := needed(p)
+	for _, source := range c.env.Sources {
+		every, ok := c.env.PollIntervals[source]
+		if !ok || p.Ages.MaxAge >= every {
+			continue
+		}
+		what := c.supplied(source, facts)
+		if what == "" && presence {
+			what = "devices"
+		}
+		if what != "" {
+			c.bad.add(place, "policy %s: max_age %s is below the poll interval %s of source %s, which supplies %s",
+				p.Name, formatDuration(p.Ages.MaxAge), formatDuration(every), source, what)
+		}
+	}
+}
+
+// supplied names the first of the facts that a source supplies.
+func (c *compiler) supplied(source string, facts decision.FactSet) string {
+	for f := decision.Fact(0); f < decision.NumFacts; f++ {
+		if !facts.Has(f) || !c.env.Facts.Has(f) {
+			continue
+		}
+		if c.env.FactsFrom == nil {
+			return f.String()
+		}
+		for name := range strings.SplitSeq(c.env.FactsFrom(f), ",") {
+			if strings.TrimSpace(name) == source {
+				return f.String()
+			}
+		}
+	}
+	return ""
+}

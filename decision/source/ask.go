@@ -1,0 +1,64 @@
+package source
+
+import (
+	"context"
+	"sync"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// Resolve is Posture, plus one bounded look-up at every source that has nothing
+// in memory about the device and could know it: one that cannot list its
+// devices, or has not done so yet. A device that all sources have, or that a
+// complete listing does not have, never waits.
+func (d *Directory) Resolve(ctx context.Context, id *decision.Identity) *decision.Posture {
+	if p := d.memo(id); p != nil {
+		return p
+	}
+	p, s := d.build(id, nil)
+	if s.settled || s.ambiguous {
+		return p
+	}
+	causes := make([]decision.Cause, len(d.runners))
+	asked := false
+	var wg sync.WaitGroup
+	for i, r := range d.runners {
+		if r.complete() || s.matches[i].Verdict != nil && !s.undecided {
+			continue
+		}
+		asked = true
+		wg.Go(func() { causes[i] = r.askFor(ctx, s.asked, s.keys) })
+	}
+	if !asked {
+		return p
+	}
+	wg.Wait()
+	p, _ = d.build(id, causes)
+	return p
+}
+
+// maxAsked bounds the ids that one request asks one source for.
+const maxAsked = 4
+
+// askFor asks the source for each of the request's ids, and by an id that
+// another source told only if none of those is known. All of it together is
+// bounded by one LookupTimeout.
+func (r *Runner) askFor(ctx context.Context, own, linked []decision.Key) decision.Cause {
+	ctx, cancel := context.WithTimeout(ctx, r.o.LookupTimeout)
+	defer cancel()
+	found := false
+	for i, k := range linked {
+		if i >= maxAsked || i >= len(own) && found {
+			break
+		}
+		m := r.find(k)
+		if !m.Answered {
+			if cause := causeOf(r.Refresh(ctx, k)); cause != decision.CauseNone {
+				return cause
+			}
+			m = r.find(k)
+		}
+		found = found || m.Verdict != nil
+	}
+	return decision.CauseNone
+}

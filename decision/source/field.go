@@ -1,0 +1,154 @@
+package source
+
+import "github.com/gatehouse-project/gatehouse/decision"
+
+// field is one enumerated member of [decision.Device] in the packed word of a
+// row. The table is the single place that knows how facts are packed, restored
+// and compared: a new fact needs one line here.
+type field struct {
+	name  string
+	shift uint8 // of its bits in the word
+	top   uint8 // highest value that has a meaning; above it is unknown
+	// rank orders the values from good to bad for the guards, unknown in
+	// between. Without ranks a change is no news.
+	rank []uint8
+	get  func(*decision.Device) uint8
+	set  func(*decision.Device, uint8)
+}
+
+// enum describes a member by a function that returns its address.
+func enum[T ~uint8](name string, top T, at func(*decision.Device) *T, rank ...uint8) field {
+	return field{
+		name: name, top: uint8(top), rank: rank,
+		get: func(d *decision.Device) uint8 { return uint8(*at(d)) },
+		set: func(d *decision.Device, v uint8) { *at(d) = T(v) },
+	}
+}
+
+func wanted(name string, at func(*decision.Device) *decision.Tri) field {
+	return enum(name, decision.No, at, 1, 0, 2)
+}
+
+func unwanted(name string, at func(*decision.Device) *decision.Tri) field {
+	return enum(name, decision.No, at, 1, 2, 0)
+}
+
+func level(name string, at func(*decision.Device) *decision.Level) field {
+	return enum(name, decision.LevelCompromised, at, 2, 0, 1, 3, 4, 5)
+}
+
+// complianceField is the place of compliance in fields: grace period and
+// settings travel with it.
+const complianceField = 0
+
+var fields = layout([]field{
+	enum("compliance", decision.ComplianceNotManaged, func(d *decision.Device) *decision.Compliance { return &d.Compliance },
+		2, 0, 3, 1, 3, 3, 2, 2, 3),
+	enum("lifecycle", decision.LifecycleDiscovered, func(d *decision.Device) *decision.Lifecycle { return &d.Lifecycle },
+		1, 0, 2, 2, 2, 1, 1, 1),
+	enum("trust", decision.TrustNone, func(d *decision.Device) *decision.Trust { return &d.Trust }, 2, 0, 0, 1, 3),
+	enum("ownership", decision.Personal, func(d *decision.Device) *decision.Ownership { return &d.Ownership }, 1, 0, 2),
+	enum("sensor", decision.SensorDeactivated, func(d *decision.Device) *decision.Sensor { return &d.Sensor },
+		1, 0, 2, 2, 2, 2, 2, 2, 2),
+	enum("platform", decision.NumPlatforms-1, func(d *decision.Device) *decision.Platform { return &d.Platform }),
+	enum("channel", decision.ChannelNone, func(d *decision.Device) *decision.Channel { return &d.Channel }),
+	level("risk", func(d *decision.Device) *decision.Level { return &d.Risk }),
+	level("exposure", func(d *decision.Device) *decision.Level { return &d.Exposure }),
+	wanted("managed", func(d *decision.Device) *decision.Tri { return &d.Managed }),
+	wanted("enabled", func(d *decision.Device) *decision.Tri { return &d.Enabled }),
+	wanted("encrypted", func(d *decision.Device) *decision.Tri { return &d.Encrypted }),
+	wanted("updated", func(d *decision.Device) *decision.Tri { return &d.Updated }),
+	wanted("apps", func(d *decision.Device) *decision.Tri { return &d.Apps }),
+	wanted("antivirus", func(d *decision.Device) *decision.Tri { return &d.Antivirus }),
+	wanted("firewall", func(d *decision.Device) *decision.Tri { return &d.Firewall }),
+	wanted("secure_boot", func(d *decision.Device) *decision.Tri { return &d.SecureBoot }),
+	wanted("supervised", func(d *decision.Device) *decision.Tri { return &d.Supervised }),
+	unwanted("jailbroken", func(d *decision.Device) *decision.Tri { return &d.Jailbroken }),
+	unwanted("malware", func(d *decision.Device) *decision.Tri { return &d.Malware }),
+})
+
+// layout gives every field its bits: two for a Tri, four for the others.
+func layout(fs []field) []field {
+	var shift uint8
+	for i := range fs {
+		fs[i].shift = shift
+		shift += fs[i].width()
+	}
+	if shift > 64 {
+		panic("source: facts do not fit into one word")
+	}
+	return fs
+}
+
+func (f *field) width() uint8 {
+	if f.top <= 3 {
+		return 2
+	}
+	return 4
+}
+
+// in returns the field's value in a packed word; a value without a meaning, as
+// a newer snapshot might hold, is unknown.
+func (f *field) in(word uint64) uint8 {
+	v := uint8(word>>f.shift) & (1<<f.width() - 1)
+	if v > f.top {
+		return 0
+	}
+	return v
+}
+
+// pack puts all enumerated facts into one word. Values without a meaning become
+// unknown.
+func pack(d *decision.Device) uint64 {
+	var w uint64
+	for i := range fields {
+		f := &fields[i]
+		if v := f.get(d); v <= f.top {
+			w |= uint64(v) << f.shift
+		}
+	}
+	return w
+}
+
+func unpack(w uint64, d *decision.Device) {
+	for i := range fields {
+		f := &fields[i]
+		f.set(d, f.in(w))
+	}
+}
+
+// compare says whether the news from old to fresh is good, bad or, of
+// different facts, both. Only fields whose bit is in known count.
+func compare(old, fresh uint64, known uint32) (better, worse bool) {
+	if old == fresh {
+		return false, false
+	}
+	for i := range fields {
+		f := &fields[i]
+		if len(f.rank) == 0 || known&(1<<i) == 0 {
+			continue
+		}
+		a, b := f.rank[f.in(old)], f.rank[f.in(fresh)]
+		better = better || b < a
+		worse = worse || b > a
+	}
+	return better, worse
+}
+
+// worsen copies to d whatever is worse in fresh, and nothing else.
+func worsen(d, fresh *decision.Device) {
+	for i := range fields {
+		f := &fields[i]
+		if len(f.rank) == 0 {
+			continue
+		}
+		v := f.get(fresh)
+		if f.rank[v] <= f.rank[f.get(d)] {
+			continue
+		}
+		f.set(d, v)
+		if i == complianceField {
+			d.GraceUntil, d.Settings = fresh.GraceUntil, fresh.Settings
+		}
+	}
+}

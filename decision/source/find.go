@@ -1,0 +1,117 @@
+package source
+
+import (
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/cache"
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// Match is what one source has in memory about a device.
+type Match struct {
+	// Verdict is nil if nothing is known.
+	Verdict *decision.Verdict
+	// Ambiguous is true if the ids belong to different devices, or one of them
+	// to several.
+	Ambiguous bool
+	// Answered is true if the source has said whether it has the device: it
+	// listed everything it has, or was asked for this one not long ago.
+	Answered bool
+}
+
+// Find returns what is in memory about the device with these ids. It never
+// blocks. Ids that find nothing are no contradiction here: another source may
+// know them (see [Directory]).
+func (r *Runner) Find(keys []decision.Key) Match {
+	m := Match{Answered: len(keys) > 0}
+	for _, k := range keys {
+		one := r.find(k)
+		m.Answered = m.Answered && one.Answered
+		m.Ambiguous = m.Ambiguous || one.Ambiguous
+		switch {
+		case one.Verdict == nil:
+		case m.Verdict == nil:
+			m.Verdict = one.Verdict
+		case m.Verdict.Keys[0] != one.Verdict.Keys[0]:
+			m.Ambiguous = true
+		}
+	}
+	if m.Verdict != nil {
+		m.Answered = true
+	}
+	return m
+}
+
+// find looks for one id: first among single look-ups newer than the last sweep,
+// then in the table.
+func (r *Runner) find(key decision.Key) Match {
+	v := r.view.Load()
+	entry, result := r.looked.Get(key)
+	if result == cache.Hit && (v == nil || entry.verdict.Confirmed > v.since) {
+		r.renewSoon(key, entry)
+		return Match{Verdict: &entry.verdict, Answered: true}
+	}
+	if v == nil {
+		return Match{Answered: result == cache.Negative}
+	}
+	row, ok, ambiguous := v.table.find(key)
+	if !ok || ambiguous {
+		return Match{Ambiguous: ambiguous, Answered: true}
+	}
+	verdict := v.table.Verdict(int(row))
+	return Match{Verdict: &verdict, Answered: true}
+}
+
+func (r *Runner) cached(key decision.Key) (*looked, bool) {
+	entry, result := r.looked.Get(key)
+	return entry, result == cache.Hit
+}
+
+// renewSoon asks for a verdict again, in the background, once it is older than
+// the poll interval. A source that lists its devices renews by its sweeps.
+func (r *Runner) renewSoon(key decision.Key, entry *looked) {
+	if r.syncer != nil || decision.Mono(time.Now())-entry.verdict.Confirmed < int64(r.o.Poll) {
+		return
+	}
+	_, _ = r.launch(key) // if the limits forbid it now, the next request asks again
+}
+
+// user finds a user in the table.
+func (r *Runner) user(objectID, upn string) *decision.UserRecord {
+	v := r.view.Load()
+	if v == nil {
+		return nil
+	}
+	if u, ok := v.table.User(objectID, upn); ok {
+		return &u
+	}
+	return nil
+}
+
+// dropOverlay removes the single verdicts that a sweep begun at since replaces
+// and reports whether there were any.
+func (r *Runner) dropOverlay(since int64) bool {
+	if r.syncer == nil {
+		return false
+	}
+	var old []decision.Key
+	r.looked.Range(func(k decision.Key, e *looked) bool {
+		if e.verdict.Confirmed <= since {
+			old = append(old, k)
+		}
+		return true
+	})
+	for _, k := range old {
+		r.looked.Delete(k)
+	}
+	return len(old) > 0
+}
+
+// Table returns the present table, or nil if nothing was read yet. It is
+// immutable; a later sweep brings another.
+func (r *Runner) Table() *Table {
+	if v := r.view.Load(); v != nil {
+		return v.table
+	}
+	return nil
+}

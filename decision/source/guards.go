@@ -1,0 +1,239 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Guards protect a fleet from one bad listing: a truncated export, a renamed
+// column, a service that suddenly calls everything compliant. Each limit is a
+// share of the devices known before and a smallest number of devices, and both
+// must be exceeded. Zero fields mean the defaults. Users are not guarded.
+//
+// A sweep that cannot be trusted at all (bad records, nothing in it) is
+// rejected and the last good one stays. A sweep that changes too much is
+// applied except for the rows in question, which keep what was known and age
+// from when that was last confirmed.
+type Guards struct {
+	// Off accepts every sweep as it is.
+	Off bool
+	// BadShare and BadCount reject a sweep with too many bad records; more
+	// than 0.01 of all, and at least 5.
+	BadShare float64
+	BadCount int
+	// MinDevices is the smallest change that the limits below look at; 20.
+	MinDevices int
+	// GoodNewsShare holds devices that look better than before; 0.2.
+	GoodNewsShare float64
+	// BadNewsShare holds devices that look worse than before; 0.5. Up to that
+	// share bad news applies at once.
+	BadNewsShare float64
+	// RemovalShare holds devices that are no longer listed; 0.2.
+	RemovalShare float64
+	// GrowthShare holds devices that are new; 1.0, which is twice the fleet.
+	GrowthShare float64
+}
+
+func (g Guards) withDefaults() Guards {
+	share := func(v *float64, d float64) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	share(&g.BadShare, 0.01)
+	share(&g.GoodNewsShare, 0.2)
+	share(&g.BadNewsShare, 0.5)
+	share(&g.RemovalShare, 0.2)
+	share(&g.GrowthShare, 1)
+	if g.BadCount <= 0 {
+		g.BadCount = 5
+	}
+	if g.MinDevices <= 0 {
+		g.MinDevices = 20
+	}
+	return g
+}
+
+// HeldChange is what a guard holds back until an operator accepts it or a later
+// sweep no longer contains it.
+type HeldChange struct {
+	// ID names the content: the same change in the next sweep has the same id.
+	ID       string    `json:"id"`
+	Why      string    `json:"why"`
+	GoodNews int       `json:"good_news"` // devices that look better now
+	BadNews  int       `json:"bad_news"`  // devices that look worse now
+	Removals int       `json:"removals"`
+	Growth   int       `json:"growth"` // new devices
+	Since    time.Time `json:"since"`
+}
+
+// Flips returns the number of held devices whose facts would change.
+func (h *HeldChange) Flips() int { return h.GoodNews + h.BadNews }
+
+var errEmptySweep = errors.New("sweep is empty but there were devices before")
+
+// reject says why a sweep cannot be trusted at all.
+func (g Guards) reject(old, fresh *Table, bad int) error {
+	if g.Off {
+		return nil
+	}
+	if all := bad + fresh.devices; bad >= g.BadCount && float64(bad) > g.BadShare*float64(all) {
+		return fmt.Errorf("%d of %d records are bad", bad, all)
+	}
+	if old != nil && old.devices > 0 && fresh.devices == 0 {
+		return errEmptySweep
+	}
+	return nil
+}
+
+// news counts how a sweep differs from the table before.
+type news struct {
+	good, bad, removals, growth int
+}
+
+func survey(old, fresh *Table) news {
+	var n news
+	matched := 0
+	for row, off := range old.offs {
+		if off == dead {
+			continue
+		}
+		at, ok, ambiguous := fresh.find(old.ownKey(row))
+		switch {
+		case ambiguous: // neither the same device nor gone
+			matched++
+		case !ok:
+			n.removals++
+		default:
+			matched++
+			better, worse := compare(old.facts[row], fresh.facts[at], old.reported)
+			if better {
+				n.good++
+			}
+			if worse {
+				n.bad++
+			}
+		}
+	}
+	n.growth = max(0, fresh.devices-matched)
+	return n
+}
+
+// plan says which kinds of news to hold, and why.
+type plan struct {
+	news
+	holdGood, holdBad, holdRemovals, holdGrowth bool
+	why                                         string
+}
+
+func (p *plan) holds() bool { return p.holdGood || p.holdBad || p.holdRemovals || p.holdGrowth }
+
+func (g Guards) plan(old, fresh *Table) plan {
+	if g.Off || old == nil || old.devices == 0 {
+		return plan{}
+	}
+	p := plan{news: survey(old, fresh)}
+	check := func(n int, share float64, hold *bool, what string) {
+		if n < g.MinDevices || float64(n) <= share*float64(old.devices) {
+			return
+		}
+		*hold = true
+		if p.why != "" {
+			p.why += "; "
+		}
+		p.why += fmt.Sprintf("%d of %d devices %s", n, old.devices, what)
+	}
+	check(p.good, g.GoodNewsShare, &p.holdGood, "would look better")
+	check(p.bad, g.BadNewsShare, &p.holdBad, "would look worse")
+	check(p.removals, g.RemovalShare, &p.holdRemovals, "would be removed")
+	if old.devices >= g.MinDevices {
+		check(p.growth, g.GrowthShare, &p.holdGrowth, "would be added")
+	}
+	return p
+}
+
+// confirmedBefore is the older of two Mono times; 0 counts as none.
+func confirmedBefore(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		a = b
+	}
+	if a == 0 {
+		return 1 // a held row must never borrow the time of the whole sweep
+	}
+	return a
+}
+
+// heldKind tells the kinds of held rows apart in a held change's id.
+type heldKind byte
+
+const (
+	heldRow heldKind = iota + 1
+	heldRemoval
+	heldAddition
+)
+
+// apply makes the table that takes everything of fresh but what the plan holds.
+// confirmed is when old was last confirmed, as [decision.Mono].
+func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, *HeldChange, error) {
+	b := NewBuilder(capacity)
+	h := HeldChange{Why: p.why}
+	var id digest
+	for row, v := range fresh.All() {
+		key := v.Keys[0]
+		before, ok, ambiguous := old.find(key)
+		if !ok || ambiguous {
+			if !ok && p.holdGrowth {
+				h.Growth++
+				id.add(heldAddition, key, fresh.facts[row])
+				continue
+			}
+			if err := b.add(&v, false); err != nil {
+				return nil, nil, err
+			}
+			continue
+		}
+		better, worse := compare(old.facts[before], fresh.facts[row], old.reported)
+		hold := better && p.holdGood || worse && p.holdBad
+		if hold {
+			if better && p.holdGood {
+				h.GoodNews++
+			} else {
+				h.BadNews++
+			}
+			id.add(heldRow, key, fresh.facts[row])
+			now := v
+			v = old.Verdict(int(before))
+			if worse && !p.holdBad {
+				worsen(&v.Device, &now.Device)
+			}
+		}
+		if err := b.add(&v, hold); err != nil {
+			return nil, nil, err
+		}
+	}
+	if p.holdRemovals {
+		for _, v := range old.All() {
+			if _, ok, _ := fresh.find(v.Keys[0]); ok {
+				continue
+			}
+			h.Removals++
+			id.add(heldRemoval, v.Keys[0], 0)
+			if err := b.add(&v, true); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	for u := range fresh.AllUsers() {
+		if err := b.AddUser(&u); err != nil {
+			return nil, nil, err
+		}
+	}
+	t, err := b.Build()
+	if err != nil {
+		return nil, nil, err
+	}
+	t.heldAt = confirmedBefore(old.heldAt, confirmed)
+	h.ID = id.String()
+	return t, &h, nil
+}

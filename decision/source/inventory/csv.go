@@ -1,0 +1,234 @@
+package inventory
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// column is what one column of a CSV sets.
+type column struct {
+	at     int
+	name   string
+	kind   string // of an id; then set is nil
+	set    func(d *decision.Device, s string, now time.Time) error
+	strict bool // a value that does not parse makes the row bad
+}
+
+// layout is what a header says about the rows below it.
+type layout struct {
+	columns  []column
+	supplies decision.FactSet
+	// finish completes a device from more than one column, or is nil.
+	finish func(d *decision.Device)
+}
+
+// maxColumns bounds the width of a header.
+const maxColumns = 512
+
+// maxSpan bounds how many lines one row may cover. More means that a quotation
+// mark went missing and swallowed other rows.
+const maxSpan = 20
+
+func decodeCSV(in *input, br *bufio.Reader, base int64, format string, now time.Time, to sink) (found, error) {
+	r := csv.NewReader(br)
+	r.FieldsPerRecord = -1 // counted here, so that one bad row is one bad row
+	r.ReuseRecord = true
+	r.Comma = separator(br)
+	header, err := r.Read()
+	if err != nil {
+		return found{}, fmt.Errorf("header: %w", cause(err))
+	}
+	if len(header) > maxColumns {
+		return found{}, fmt.Errorf("header has %d columns, more than %d", len(header), maxColumns)
+	}
+	names := make([]string, len(header))
+	for i, h := range header {
+		names[i] = strings.ToLower(strings.TrimSpace(h))
+	}
+	l, err := layoutOf(names, format)
+	if err != nil {
+		return found{}, err
+	}
+	if err := rows(in, r, base, len(names), l, now, to); err != nil {
+		return found{}, err
+	}
+	return found{facts: l.supplies}, nil
+}
+
+// rows reads what follows the header.
+func rows(in *input, r *csv.Reader, base int64, width int, l *layout, now time.Time, to sink) error {
+	var quote error // a broken quotation, which at the end of the file means that it is cut off
+	for {
+		in.allow(base + r.InputOffset())
+		fields, err := r.Read()
+		if errors.Is(err, io.EOF) {
+			if quote != nil {
+				return fmt.Errorf("%w: %w", errTruncated, quote)
+			}
+			return nil
+		}
+		quote = nil
+		if err != nil {
+			pe, ok := errors.AsType[*csv.ParseError](err)
+			if !ok {
+				return err
+			}
+			if pe.Line-pe.StartLine > maxSpan {
+				return fmt.Errorf("quotation in line %d does not end by line %d", pe.StartLine, pe.StartLine+maxSpan)
+			}
+			if errors.Is(pe.Err, csv.ErrQuote) {
+				quote = fmt.Errorf("line %d: %w", pe.StartLine, pe.Err)
+			}
+			to.bad(line(pe.StartLine), pe.Err)
+			continue
+		}
+		start, _ := r.FieldPos(0)
+		last, _ := r.FieldPos(len(fields) - 1)
+		if last-start+strings.Count(fields[len(fields)-1], "\n") > maxSpan {
+			return fmt.Errorf("quotation in line %d does not end by line %d", start, start+maxSpan)
+		}
+		if len(fields) != width {
+			// A file that ends in the middle of a row was cut off there.
+			if in.n == in.size && base+r.InputOffset() == in.size && in.tail != '\n' {
+				return fmt.Errorf("%w: line %d has %d of %d fields", errTruncated, start, len(fields), width)
+			}
+			to.bad(line(start), fmt.Errorf("row has %d fields, header has %d", len(fields), width))
+			continue
+		}
+		v, err := l.row(fields, now)
+		if err != nil {
+			to.bad(line(start), err)
+			continue
+		}
+		to.device(v)
+	}
+}
+
+// row reads one device. Nothing in a row may end the reading of the others, so
+// a fault in our own code counts as a bad row as well.
+func (l *layout) row(fields []string, now time.Time) (v decision.Verdict, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("row could not be read: internal error")
+		}
+	}()
+	v.Keys = make([]decision.Key, 0, 3)
+	for i := range l.columns {
+		c := &l.columns[i]
+		s := strings.TrimSpace(fields[c.at])
+		if c.set == nil {
+			err = addKey(&v.Device, c.kind, s)
+		} else {
+			err = c.set(&v.Device, s, now)
+		}
+		if err != nil {
+			return v, fmt.Errorf("column %s: %w", c.name, err)
+		}
+	}
+	if l.finish != nil {
+		l.finish(&v.Device)
+	}
+	return v, fits(&v.Device)
+}
+
+// layoutOf finds out what the columns mean.
+func layoutOf(names []string, format string) (*layout, error) {
+	switch {
+	case format == FormatIntuneCSV:
+		return intuneLayout(names)
+	case format == FormatCSV:
+		return plainLayout(names)
+	case slices.ContainsFunc(names, intuneID):
+		return intuneLayout(names)
+	case slices.ContainsFunc(names, plainID):
+		return plainLayout(names)
+	}
+	return nil, errors.New("header has no device id: an Intune export has \"Device ID\" and \"Microsoft Entra Device ID\", " +
+		"a plain CSV entra_id, intune_id, serial or id:KIND")
+}
+
+// plainIDs are the columns that hold an id of a kind that sources share.
+var plainIDs = map[string]string{
+	"entra_id": decision.KindEntra, "device_id": decision.KindEntra,
+	"intune_id": decision.KindIntune,
+	"serial":    decision.KindSerial,
+}
+
+func plainID(name string) bool { return plainIDs[name] != "" || strings.HasPrefix(name, "id:") }
+
+// plainLayout reads a header of normalised names. A name that is not one is an
+// error: a misspelt column would otherwise be a fact that silently is unknown.
+func plainLayout(names []string) (*layout, error) {
+	l := &layout{}
+	kinds := map[string]bool{}
+	seen := map[string]bool{}
+	for i, n := range names {
+		if seen[n] {
+			return nil, fmt.Errorf("header has column %q twice", excerpt(n))
+		}
+		seen[n] = true
+		if plainID(n) {
+			kind, ok := strings.CutPrefix(n, "id:")
+			if !ok {
+				kind = plainIDs[n]
+			}
+			if err := validKind(kind); err != nil {
+				return nil, fmt.Errorf("header: %w", err)
+			}
+			if kinds[kind] {
+				return nil, fmt.Errorf("header has two columns for the %s id", kind)
+			}
+			kinds[kind] = true
+			l.columns = append(l.columns, column{at: i, name: n, kind: kind})
+			continue
+		}
+		f, ok := fieldIndex[n]
+		if !ok {
+			return nil, fmt.Errorf("header has unknown column %q", excerpt(n))
+		}
+		l.columns = append(l.columns, column{at: i, name: n, set: fields[f].set})
+		l.supplies |= fields[f].supplies
+	}
+	switch {
+	case len(kinds) == 0:
+		return nil, errors.New("header has no device id: one of entra_id, intune_id, serial, id:KIND")
+	case len(kinds) > maxKinds:
+		return nil, fmt.Errorf("header has %d kinds of id, more than %d", len(kinds), maxKinds)
+	case l.supplies == 0:
+		return nil, errors.New("header has no fact about devices")
+	}
+	return l, nil
+}
+
+// separator looks at the header line: spreadsheets of many countries save CSV
+// with semicolons.
+func separator(br *bufio.Reader) rune {
+	head, _ := br.Peek(bufferSize) //nolint:errcheck // the parser meets the error again
+	if i := bytes.IndexByte(head, '\n'); i >= 0 {
+		head = head[:i]
+	}
+	if bytes.IndexByte(head, ',') < 0 && bytes.IndexByte(head, ';') >= 0 {
+		return ';'
+	}
+	return ','
+}
+
+// cause drops what a parse error says about its place: our callers name it.
+func cause(err error) error {
+	if pe, ok := errors.AsType[*csv.ParseError](err); ok {
+		return pe.Err
+	}
+	return err
+}
+
+func line(n int) string { return "line " + strconv.Itoa(n) }

@@ -1,0 +1,298 @@
+package inventory
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// jsonVersion is the version of the JSON format that we read and write.
+const jsonVersion = 1
+
+// document reads the JSON format one record at a time. It holds one record and
+// a buffer's worth of what follows, bounded by input.allow.
+type document struct {
+	in     *input
+	br     *bufio.Reader
+	buf    []byte // buf[pos:] is not read yet
+	pos    int
+	offset int64 // of buf[0] in the file
+
+	now   time.Time
+	to    sink
+	found found
+	seen  map[string]bool // members of the document
+	any   bool            // there is at least one record
+}
+
+func decodeJSON(in *input, br *bufio.Reader, base int64, now time.Time, to sink) (found, error) {
+	d := &document{in: in, br: br, buf: make([]byte, 0, bufferSize), offset: base, now: now, to: to, seen: map[string]bool{}}
+	if err := d.read(); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%w: JSON ends too early", errTruncated)
+		}
+		return found{}, err
+	}
+	return d.found, nil
+}
+
+func (d *document) read() error {
+	err := d.list('{', '}', func(int) error {
+		raw, err := d.value()
+		if err != nil {
+			return err
+		}
+		if raw[0] != '"' {
+			return d.wrong("no member name")
+		}
+		name := unquote(value(raw))
+		if d.seen[name] {
+			return fmt.Errorf("member %q is there twice", excerpt(name))
+		}
+		d.seen[name] = true
+		if err := d.expect(':'); err != nil {
+			return err
+		}
+		return d.member(name)
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := d.peek(); !errors.Is(err, io.EOF) {
+		if err == nil {
+			err = errors.New("something follows the JSON document")
+		}
+		return err
+	}
+	for _, m := range []string{"version", "devices"} {
+		if !d.seen[m] {
+			return fmt.Errorf("member %q is missing", m)
+		}
+	}
+	if !d.any {
+		d.found.facts = decision.AllFacts // an empty list rules nothing out
+	}
+	return nil
+}
+
+func (d *document) member(name string) error {
+	switch name {
+	case "version":
+		raw, err := d.value()
+		if err != nil {
+			return err
+		}
+		var v int
+		if json.Unmarshal(raw, &v) != nil || v != jsonVersion {
+			return fmt.Errorf("version is not %d", jsonVersion)
+		}
+	case "generated_at":
+		raw, err := d.value()
+		if err != nil {
+			return err
+		}
+		s, err := value(raw).text(false)
+		if err == nil {
+			d.found.generated, err = time.Parse(time.RFC3339, s)
+		}
+		if err != nil {
+			return errors.New("generated_at is not in the form \"2026-11-20T21:03:10Z\"")
+		}
+	case "devices":
+		return d.records("device", func(raw string) error {
+			v, supplies, err := decodeDevice(raw, d.now)
+			if err == nil {
+				d.found.facts |= supplies
+				d.to.device(v)
+			}
+			return err
+		})
+	case "users":
+		return d.records("user", func(raw string) error {
+			u, supplies, err := decodeUser(raw)
+			if err == nil {
+				d.found.facts |= supplies
+				d.to.user(u)
+			}
+			return err
+		})
+	default:
+		return fmt.Errorf("unknown member %q", excerpt(name))
+	}
+	return nil
+}
+
+// records reads a list and names each element that read refuses by its number,
+// from 1, and by where it starts.
+func (d *document) records(what string, read func(raw string) error) error {
+	err := d.list('[', ']', func(n int) error {
+		at := d.offset + int64(d.pos)
+		raw, err := d.value()
+		if err != nil {
+			return err
+		}
+		d.any = true
+		if err := d.record(string(raw), read); err != nil {
+			d.to.bad(fmt.Sprintf("%s %d at byte %d", what, n, at), err)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%ss: %w", what, err)
+	}
+	return nil
+}
+
+// record keeps a fault of ours in one record from ending the reading.
+func (*document) record(raw string, read func(raw string) error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("record could not be read: internal error")
+		}
+	}()
+	return read(raw)
+}
+
+// list reads what stands between open and end, separated by commas, and calls
+// each at the start of the nth element, from 1.
+func (d *document) list(open, end byte, each func(n int) error) error {
+	if err := d.expect(open); err != nil {
+		return err
+	}
+	c, err := d.peek()
+	if err == nil && c == end {
+		d.pos++
+		return nil
+	}
+	for n := 1; err == nil; n++ {
+		if _, err = d.peek(); err != nil {
+			break
+		}
+		if err = each(n); err != nil {
+			break
+		}
+		if c, err = d.peek(); err != nil {
+			break
+		}
+		switch c {
+		case end:
+			d.pos++
+			return nil
+		case ',':
+			d.pos++
+		default:
+			err = d.wrong("no comma")
+		}
+	}
+	return err
+}
+
+// expect reads one punctuation mark.
+func (d *document) expect(want byte) error {
+	c, err := d.peek()
+	if err != nil {
+		return err
+	}
+	if c != want {
+		return d.wrong(fmt.Sprintf("no %q", rune(want)))
+	}
+	d.pos++
+	return nil
+}
+
+// peek skips white space and returns the next byte.
+func (d *document) peek() (byte, error) {
+	for {
+		if d.pos = skipSpace(d.buf, d.pos); d.pos < len(d.buf) {
+			return d.buf[d.pos], nil
+		}
+		if err := d.fill(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// value reads the next JSON value. Its bytes are good until the next read.
+func (d *document) value() ([]byte, error) {
+	if _, err := d.peek(); err != nil {
+		return nil, err
+	}
+	for {
+		end, err := scanValue(d.buf, d.pos, 0)
+		if err == nil {
+			raw := d.buf[d.pos:end]
+			d.pos = end
+			return raw, nil
+		}
+		if se, ok := errors.AsType[*syntaxError](err); ok {
+			d.pos = se.at
+			return nil, d.wrong(se.what)
+		}
+		if err := d.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// fill reads more of the file behind what is not used up yet.
+func (d *document) fill() error {
+	d.offset += int64(d.pos)
+	d.buf = d.buf[:copy(d.buf, d.buf[d.pos:])]
+	d.pos = 0
+	if len(d.buf) == cap(d.buf) {
+		d.buf = append(make([]byte, 0, 2*cap(d.buf)), d.buf...)
+	}
+	d.in.allow(d.offset)
+	n, err := d.br.Read(d.buf[len(d.buf):cap(d.buf)])
+	d.buf = d.buf[:len(d.buf)+n]
+	if n > 0 {
+		return nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return err
+}
+
+// wrong says where the document is not what it should be.
+func (d *document) wrong(what string) error {
+	return fmt.Errorf("byte %d: %w", d.offset+int64(d.pos), &syntaxError{d.pos, what})
+}
+
+// decodeUser reads one element of "users".
+func decodeUser(raw string) (u decision.UserRecord, supplies decision.FactSet, err error) {
+	seen := map[string]bool{}
+	err = members(value(raw), func(name string, v value) error {
+		if seen[name] {
+			return errTwice
+		}
+		seen[name] = true
+		switch name {
+		case "id":
+			return v.set(&u.ObjectID, userID)
+		case "upn":
+			return v.set(&u.UPN, userName)
+		case "enabled":
+			supplies |= decision.Facts(decision.FactUserEnabled)
+			return v.setTri(&u.Enabled)
+		case "risk":
+			supplies |= decision.Facts(decision.FactUserRisk)
+			s, err := v.text(false)
+			u.Risk = word(levelWords, s)
+			return err
+		case "compromised":
+			supplies |= decision.Facts(decision.FactUserRisk)
+			return v.setTri(&u.Compromised)
+		}
+		return errUnknownMember
+	})
+	if err == nil && u.ObjectID == "" && u.UPN == "" {
+		err = errors.New("user has neither id nor upn")
+	}
+	return u, supplies, err
+}

@@ -1,0 +1,218 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// The circuit breaker of look-ups: it opens after failures in a row or when
+// half of many fail, rests, and then lets one probe through. Sweeps are paced by
+// back-off instead, so that a repaired source is noticed at once.
+const (
+	breakerRow    = 5
+	breakerMany   = 20
+	breakerWindow = time.Minute
+	breakerRest   = 30 * time.Second
+)
+
+// errOtherDevice says that the answer is not about the device asked for.
+var errOtherDevice = errors.New("answer is about another device")
+
+func newBreaker(name string) *gobreaker.CircuitBreaker[decision.Verdict] {
+	return gobreaker.NewCircuitBreaker[decision.Verdict](gobreaker.Settings{
+		Name:        name,
+		MaxRequests: 1,
+		Interval:    breakerWindow,
+		Timeout:     breakerRest,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			return c.ConsecutiveFailures >= breakerRow ||
+				c.Requests >= breakerMany && c.TotalFailures*2 >= c.Requests
+		},
+		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, ErrUnknownDevice) },
+		IsExcluded: func(err error) bool {
+			var t *ThrottledError
+			return errors.As(err, &t) || errors.Is(err, context.Canceled)
+		},
+	})
+}
+
+// looked is one verdict that a single look-up brought.
+type looked struct {
+	verdict decision.Verdict
+}
+
+// flight is one look-up that is under way.
+type flight struct {
+	done chan struct{}
+	err  error
+}
+
+// flights joins concurrent look-ups of the same device. The key is a struct:
+// nothing that a client sends can make two devices share one.
+type flights struct {
+	mu sync.Mutex
+	m  map[decision.Key]*flight
+}
+
+// Refresh asks the source for one device and returns when the answer is
+// visible to every posture, or when ctx ends. Concurrent calls for one device
+// share a single look-up, whose time is bounded by LookupTimeout and not by any
+// caller's ctx. The error wraps [ErrUnknownDevice] if the source has no such
+// device; a sweep, and not this answer, removes a device that it listed before.
+func (r *Runner) Refresh(ctx context.Context, key decision.Key) error {
+	f, err := r.launch(key)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// launch joins the look-up of key that is under way, or starts one if the
+// limits allow it.
+func (r *Runner) launch(key decision.Key) (*flight, error) {
+	r.flights.mu.Lock()
+	defer r.flights.mu.Unlock()
+	if f, ok := r.flights.m[key]; ok {
+		return f, nil
+	}
+	if wait := r.throttled(); wait > 0 {
+		r.observe("throttled", 0)
+		return nil, &ThrottledError{RetryAfter: wait}
+	}
+	if !r.limiter.Allow() {
+		r.observe("throttled", 0)
+		return nil, &ThrottledError{}
+	}
+	select {
+	case r.slots <- struct{}{}:
+	default:
+		r.observe("throttled", 0)
+		return nil, &ThrottledError{}
+	}
+	f := &flight{done: make(chan struct{})}
+	started := r.spawn(func() {
+		f.err = r.protect(func() error { return r.ask(key) })
+		r.flights.mu.Lock()
+		delete(r.flights.m, key)
+		r.flights.mu.Unlock()
+		<-r.slots
+		close(f.done)
+	})
+	if !started {
+		<-r.slots
+		return nil, fmt.Errorf("source %s is stopped", r.o.Name)
+	}
+	if r.flights.m == nil {
+		r.flights.m = map[decision.Key]*flight{}
+	}
+	r.flights.m[key] = f
+	return f, nil
+}
+
+// ask does one look-up and records the answer.
+func (r *Runner) ask(key decision.Key) error {
+	ctx, cancel := context.WithTimeout(r.ctx, r.o.LookupTimeout)
+	defer cancel()
+	start := time.Now()
+	v, err := r.breaker.Execute(func() (decision.Verdict, error) {
+		v, err := r.src.Lookup(ctx, key)
+		if err == nil {
+			err = checkAnswer(&v, key)
+		}
+		return v, err
+	})
+	took := time.Since(start)
+	var throttled *ThrottledError
+	switch {
+	case err == nil:
+		r.observe("found", took)
+		r.remember(v, start)
+	case errors.Is(err, ErrUnknownDevice):
+		r.observe("unknown", took)
+		r.forget(key, start)
+	case errors.As(err, &throttled):
+		r.observe("throttled", took)
+		r.throttle(throttled.RetryAfter)
+	case errors.Is(err, gobreaker.ErrOpenState), errors.Is(err, gobreaker.ErrTooManyRequests):
+		r.observe("open", took)
+	case errors.Is(err, context.DeadlineExceeded):
+		r.observe("timeout", took)
+	default:
+		r.observe("error", took)
+	}
+	if r.syncer != nil || r.ctx.Err() != nil {
+		return err // the health of a listing source is that of its sweeps
+	}
+	if cause := causeOf(err); cause != decision.CauseNone {
+		r.state.Fail(cause)
+	} else {
+		r.state.SetSupplies(r.src.Facts())
+		r.state.Confirm(start)
+	}
+	r.noteHealth(err)
+	return err
+}
+
+func (r *Runner) observe(result string, took time.Duration) {
+	if f := r.o.Observer.LookedUp; f != nil {
+		f(r.o.Name, result, took)
+	}
+}
+
+// checkAnswer refuses a verdict about another device than the one asked for: a
+// source that mixes up its answers must not let one device speak for another.
+func checkAnswer(v *decision.Verdict, key decision.Key) error {
+	if err := checkDevice(&v.Device); err != nil {
+		return err
+	}
+	for _, k := range v.Keys {
+		if k == key {
+			return nil
+		}
+	}
+	return errOtherDevice
+}
+
+// remember keeps a verdict under all ids of the device.
+func (r *Runner) remember(v decision.Verdict, start time.Time) {
+	v.Confirmed = decision.Mono(start)
+	entry := &looked{verdict: v}
+	renewed := true
+	for _, k := range v.Keys {
+		old, hit := r.cached(k)
+		renewed = renewed && hit && pack(&old.verdict.Device) == pack(&v.Device) && old.verdict.OSVersion == v.OSVersion &&
+			old.verdict.OwnerID == v.OwnerID && old.verdict.OwnerUPN == v.OwnerUPN && old.verdict.GraceUntil.Equal(v.GraceUntil)
+		r.looked.Put(k, entry, time.Time{})
+	}
+	if renewed && r.syncer == nil {
+		r.renewed.Store(true) // the loop tells; many may come at once
+		return
+	}
+	r.bump()
+}
+
+// forget records that the source has no such device.
+func (r *Runner) forget(key decision.Key, _ time.Time) {
+	if r.complete() {
+		return
+	}
+	if old, ok := r.cached(key); ok {
+		for _, k := range old.verdict.Keys {
+			r.looked.Delete(k)
+		}
+		defer r.bump()
+	}
+	r.looked.PutNegative(key)
+}

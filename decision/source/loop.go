@@ -1,0 +1,133 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+)
+
+// The pace of the background work.
+const (
+	backoffFirst = time.Second
+	backoffMost  = 5 * time.Minute
+	wakeGap      = 200 * time.Millisecond // between a sweep and the next one that a watch asks for
+	saveGap      = 30 * time.Second       // between two snapshots
+	renewGap     = time.Second            // between two bumps for verdicts that were only confirmed again
+)
+
+// keepRunning calls f until the runner stops. Neither an error nor a panic ends
+// the work; it goes on after a pause.
+func (r *Runner) keepRunning(what string, f func(context.Context) error) {
+	for failures := 0; r.ctx.Err() == nil; failures++ {
+		err := r.protect(func() error { return f(r.ctx) })
+		if r.ctx.Err() != nil {
+			return
+		}
+		r.o.Logger.Warn("source "+what+" ended, starting again", "source", r.o.Name, "error", err)
+		r.pause(r.backoff(failures + 1))
+	}
+}
+
+func (r *Runner) protect(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.o.Logger.Error("source panicked", "source", r.o.Name, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return f()
+}
+
+func (r *Runner) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-r.ctx.Done():
+	}
+}
+
+// loop is the schedule: sweeps at every poll, back-off after failures, sooner
+// when a watch asks, and the snapshot in between.
+func (r *Runner) loop(ctx context.Context) error {
+	if r.syncer == nil {
+		return r.renewLoop(ctx)
+	}
+	next := time.NewTimer(r.nextSync())
+	defer next.Stop()
+	save := time.NewTicker(saveGap)
+	defer save.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-save.C:
+			r.save(false)
+			r.noteHealth(nil)
+			continue
+		case <-r.wake:
+			if wait := r.throttled(); wait > 0 {
+				next.Reset(wait)
+				continue
+			}
+			r.pause(wakeGap)
+		case <-next.C:
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		_ = r.SyncNow(ctx) // already in the journal, the log and the state
+		next.Reset(r.nextSync())
+	}
+}
+
+// renewLoop serves a source that cannot list its devices. Postures are kept as
+// long as nothing changes, so it makes them look again: soon after a verdict was
+// confirmed, and now and then so that verdicts in use are asked for anew.
+func (r *Runner) renewLoop(ctx context.Context) error {
+	renewed := time.NewTicker(renewGap)
+	defer renewed.Stop()
+	due := time.NewTicker(max(r.o.Poll/4, renewGap))
+	defer due.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-renewed.C:
+			if r.renewed.Swap(false) {
+				r.bump()
+			}
+		case <-due.C:
+			if r.looked.Len() > 0 {
+				r.bump()
+			}
+		}
+	}
+}
+
+// nextSync is the time to the next sweep.
+func (r *Runner) nextSync() time.Duration {
+	r.mu.Lock()
+	failures, synced := r.journal.failures, !r.journal.lastSync.IsZero()
+	r.mu.Unlock()
+	switch {
+	case failures > 0:
+		return max(r.backoff(failures), r.throttled())
+	case !synced:
+		return r.throttled()
+	case r.o.Poll < time.Minute:
+		return r.o.Poll // a check on this machine: no herd to avoid
+	}
+	return r.o.Poll + time.Duration((rand.Float64()-0.5)*0.2*float64(r.o.Poll))
+}
+
+// backoff is the pause after so many failures in a row: exponential with full
+// jitter, from 1 s to 5 min. A source that is checked every few seconds is
+// somewhere near, and waits at most 30 polls.
+func (r *Runner) backoff(failures int) time.Duration {
+	most := min(backoffMost, max(backoffFirst, 30*r.o.Poll))
+	ceiling := min(most, backoffFirst<<min(failures-1, 16))
+	return max(rand.N(ceiling), 50*time.Millisecond)
+}

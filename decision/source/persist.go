@@ -1,0 +1,69 @@
+package source
+
+import (
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// restore puts the persisted table in place, if there is one. Its age is the
+// one that it had; a snapshot that cannot be read is as good as none.
+func (r *Runner) restore() {
+	if r.o.Snapshot == nil {
+		return
+	}
+	body, err := r.o.Snapshot.Load()
+	if err != nil || len(body) == 0 {
+		r.o.Logger.Info("no snapshot", "source", r.o.Name, "error", err)
+		return
+	}
+	s, err := decodeSnapshot(body, r.o.Capacity)
+	if err != nil {
+		r.o.Logger.Warn("snapshot discarded", "source", r.o.Name, "error", err)
+		return
+	}
+	if now := time.Now(); s.confirmed.After(now) {
+		s.confirmed = now
+	}
+	r.state.SetSupplies(s.supplies)
+	r.view.Store(&view{table: s.table, since: decision.Mono(s.confirmed)})
+	r.state.Fail(decision.CauseNotLoaded) // until the first sweep
+	r.state.Restore(s.confirmed)
+	r.mu.Lock()
+	r.journal.confirmed, r.journal.saved = s.confirmed, s.confirmed
+	r.mu.Unlock()
+	r.bump()
+}
+
+// save persists the table after a change, and at the end also if only its
+// confirmation moved on. Errors are logged: the table in memory stays good.
+func (r *Runner) save(last bool) {
+	v := r.view.Load()
+	if r.o.Snapshot == nil || v == nil {
+		return
+	}
+	r.mu.Lock()
+	j := &r.journal
+	due := j.dirty || last && j.confirmed.After(j.saved)
+	confirmed := j.confirmed
+	if due {
+		j.dirty, j.savedAt = false, time.Now()
+	}
+	r.mu.Unlock()
+	if !due {
+		return
+	}
+	now := time.Now()
+	heldAt := now.Add(time.Duration(v.table.heldAt - decision.Mono(now)))
+	err := r.protect(func() error {
+		return r.o.Snapshot.Save(encodeSnapshot(savedTable{table: v.table, confirmed: confirmed, supplies: r.state.Supplies()}, heldAt))
+	})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil {
+		j.dirty = true
+		r.o.Logger.Error("snapshot not saved", "source", r.o.Name, "error", err)
+		return
+	}
+	j.saved = confirmed
+}

@@ -1,0 +1,63 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// ErrUnknownDevice says that the source is healthy and has no such device.
+// Sources wrap it; test with [errors.Is].
+var ErrUnknownDevice = errors.New("unknown device")
+
+// ErrUnchanged says that nothing is new since the last good Sync. It confirms
+// everything that the source said before.
+var ErrUnchanged = errors.New("unchanged")
+
+// ThrottledError says that the source asked us to wait. Test with [errors.As].
+type ThrottledError struct {
+	// RetryAfter is how long to wait; 0 if the source did not say.
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (e *ThrottledError) Error() string {
+	if e.RetryAfter <= 0 {
+		return "throttled"
+	}
+	return fmt.Sprintf("throttled for %s", e.RetryAfter)
+}
+
+// Source is one policy information point. Implementations are safe for
+// concurrent use.
+type Source interface {
+	// Facts returns what the source can report. It may be narrowed by the
+	// last Sync (see [Sweep.SetFacts]).
+	Facts() decision.FactSet
+	// Lookup asks for one device. The error wraps [ErrUnknownDevice] only when
+	// the source is healthy and has no such device, and [*ThrottledError] when
+	// the source asks us to wait. Lookup returns when ctx ends.
+	Lookup(ctx context.Context, key decision.Key) (decision.Verdict, error)
+}
+
+// Syncer is a Source that can list everything it knows. Lookup of a Syncer may
+// always answer from its last sweep.
+type Syncer interface {
+	Source
+	// Sync emits every device and user that the source knows. [ErrUnchanged]
+	// means that nothing is new since the last good Sync; a call of
+	// [Sweep.SetConfirmed] still counts then. Any other error discards the
+	// sweep. Sync is never called twice at the same time.
+	Sync(ctx context.Context, sweep *Sweep) error
+}
+
+// Watcher is a Source that notices changes itself.
+type Watcher interface {
+	// Watch blocks until ctx ends and calls changed when a Sync is worthwhile.
+	// changed never blocks and may be called from any goroutine. An error
+	// before ctx ends means that watching broke; the caller tries again.
+	Watch(ctx context.Context, changed func()) error
+}

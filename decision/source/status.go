@@ -1,0 +1,151 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// Status is what operators see of one source. Times are zero if there is none
+// yet.
+type Status struct {
+	Name          string         `json:"name"`
+	State         Health         `json:"state"`
+	Authoritative bool           `json:"authoritative"`
+	LastSync      time.Time      `json:"last_sync,omitzero"` // last good or unchanged sweep
+	Confirmed     time.Time      `json:"confirmed,omitzero"` // how old the facts count as
+	Devices       int            `json:"devices"`
+	ByCompliance  map[string]int `json:"devices_by_compliance,omitempty"`
+	Users         int            `json:"users"`
+	AmbiguousKeys int            `json:"ambiguous_keys"` // ids that several devices have
+	Bad           int            `json:"bad"`            // records of the last sweep that could not be used
+	BadRows       []BadRow       `json:"bad_rows,omitempty"`
+	Held          *HeldChange    `json:"held,omitempty"`
+	LastError     string         `json:"last_error,omitempty"`
+	Breaker       string         `json:"breaker"` // closed, half-open or open
+	Generation    uint64         `json:"generation"`
+}
+
+// Status returns the present state. It reads the whole table: it is meant for
+// people and scrapes, not for requests.
+func (r *Runner) Status() Status {
+	s := Status{
+		Name: r.o.Name, State: r.health(), Authoritative: r.state.Authoritative,
+		Breaker: r.breaker.State().String(), Generation: r.gen.Load(),
+	}
+	r.mu.Lock()
+	j := &r.journal
+	s.LastSync, s.Confirmed, s.Bad, s.Held = j.lastSync, j.confirmed, j.bad, copyHeld(j.held)
+	s.BadRows = append([]BadRow(nil), j.badRows...)
+	if j.lastErr != nil {
+		s.LastError = j.lastErr.Error()
+	}
+	r.mu.Unlock()
+	if v := r.view.Load(); v != nil {
+		s.Devices, s.Users, s.AmbiguousKeys = v.table.Len(), v.table.Users(), v.table.AmbiguousKeys()
+		s.ByCompliance = v.table.complianceCounts()
+	}
+	return s
+}
+
+func copyHeld(h *HeldChange) *HeldChange {
+	if h == nil {
+		return nil
+	}
+	c := *h
+	return &c
+}
+
+// health sums the state up in one word.
+func (r *Runner) health() Health {
+	r.mu.Lock()
+	held, sweepErr := r.journal.held != nil, r.journal.lastErr
+	r.mu.Unlock()
+	switch {
+	case !r.state.Loaded():
+		return HealthNotLoaded
+	case sweepErr != nil || !held && r.state.Failing() != decision.CauseNone:
+		return HealthFailing
+	case held || r.syncer != nil && decision.Mono(time.Now())-r.state.Confirmed() > int64(2*r.o.Poll):
+		return HealthStale
+	}
+	return HealthOK
+}
+
+// noteHealth tells the observer if the state has changed.
+func (r *Runner) noteHealth(why error) {
+	h := r.health()
+	r.mu.Lock()
+	from := r.journal.health
+	r.journal.health = h
+	r.mu.Unlock()
+	if from == h {
+		return
+	}
+	r.o.Logger.Info("source state changed", "source", r.o.Name, "from", string(from), "to", string(h), "error", why)
+	if f := r.o.Observer.StateChanged; f != nil {
+		f(r.o.Name, from, h, why)
+	}
+}
+
+// Held returns the change that a guard holds back, or nil.
+func (r *Runner) Held() *HeldChange {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return copyHeld(r.journal.held)
+}
+
+// setHeld replaces what is held. The same content keeps its first date.
+func (r *Runner) setHeld(h *HeldChange, p *pendingTable) {
+	r.mu.Lock()
+	before := r.journal.held
+	if h != nil {
+		h.Since = time.Now()
+		if before != nil && before.ID == h.ID {
+			h.Since = before.Since
+		}
+	}
+	r.journal.held, r.journal.pending = h, p
+	r.mu.Unlock()
+	if (before == nil) == (h == nil) && (h == nil || before.ID == h.ID) {
+		return
+	}
+	if h != nil {
+		r.o.Logger.Error("change held back until an operator accepts it", "source", r.o.Name, "id", h.ID, "why", h.Why)
+	} else {
+		r.o.Logger.Info("nothing is held back any more", "source", r.o.Name)
+	}
+	if f := r.o.Observer.HeldChanged; f != nil {
+		f(r.o.Name, copyHeld(h))
+	}
+}
+
+// ErrNothingHeld says that no change with that id is held: it was accepted, has
+// gone, or a later sweep brought another one.
+var ErrNothingHeld = errors.New("no such change is held")
+
+// Accept applies the held change with this id: the operator looked at it and
+// says that it is right. It waits for a sweep under way, bounded by ctx.
+func (r *Runner) Accept(ctx context.Context, id string) error {
+	select {
+	case r.syncing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.syncing }()
+	r.mu.Lock()
+	held, p := r.journal.held, r.journal.pending
+	lastErr := r.journal.lastErr
+	r.mu.Unlock()
+	if held == nil || p == nil || held.ID != id {
+		return fmt.Errorf("source %s: change %q: %w", r.o.Name, cut(id), ErrNothingHeld)
+	}
+	r.setHeld(nil, nil)
+	r.install(p.table, p, lastErr)
+	r.o.Logger.Warn("held change accepted", "source", r.o.Name, "id", id, "why", held.Why)
+	r.noteHealth(lastErr)
+	return nil
+}

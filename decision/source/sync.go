@@ -1,0 +1,258 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// maxRetryAfter bounds how long a source can tell us to wait.
+const maxRetryAfter = time.Hour
+
+// SyncNow runs one sweep in the foreground, whatever the schedule says, except
+// that a source that asked us to wait is left alone ([*ThrottledError]). It
+// returns nil if the sweep was taken, unchanged or partly held.
+func (r *Runner) SyncNow(ctx context.Context) error {
+	if r.syncer == nil {
+		return fmt.Errorf("source %s cannot list its devices", r.o.Name)
+	}
+	select {
+	case r.syncing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.syncing }()
+	if wait := r.throttled(); wait > 0 {
+		return &ThrottledError{RetryAfter: wait}
+	}
+	bounded, cancel := context.WithTimeout(ctx, r.o.SyncTimeout)
+	defer cancel()
+	start := time.Now()
+	sweep := NewSweep(r.o.Capacity)
+	err := r.callSync(bounded, sweep)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err() // the caller gave up: that says nothing about the source
+	}
+	ev := SyncEvent{Source: r.o.Name, Bad: sweep.bad}
+	switch {
+	case err == nil:
+		ev.Result, err = r.take(sweep, start)
+	case errors.Is(err, ErrUnchanged):
+		ev.Result, err = r.unchanged(sweep, start)
+	default:
+		ev.Result = "error"
+		var t *ThrottledError
+		if errors.As(err, &t) {
+			ev.Result = "throttled"
+			r.throttle(t.RetryAfter)
+		}
+	}
+	r.finish(sweep, start, err)
+	ev.Took, ev.Err = time.Since(start), err
+	if v := r.view.Load(); v != nil {
+		ev.Devices = v.table.Len()
+	}
+	if f := r.o.Observer.Synced; f != nil {
+		f(ev)
+	}
+	return err
+}
+
+// callSync turns a panic of the source into an error: one bad record must not
+// end the process.
+func (r *Runner) callSync(ctx context.Context, sweep *Sweep) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.o.Logger.Error("source panicked", "source", r.o.Name, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("sync panicked: %v", p)
+		}
+	}()
+	return r.syncer.Sync(ctx, sweep)
+}
+
+// take judges a complete sweep and puts it in place.
+func (r *Runner) take(sweep *Sweep, start time.Time) (result string, err error) {
+	fresh, err := sweep.Table()
+	var old *Table
+	if v := r.view.Load(); v != nil {
+		old = v.table
+	}
+	if err == nil {
+		err = r.o.Guards.reject(old, fresh, sweep.bad)
+	}
+	if err != nil {
+		return r.reject(err)
+	}
+	p := &pendingTable{table: fresh, confirmed: confirmation(sweep, start), since: decision.Mono(start), supplies: r.src.Facts()}
+	if sweep.factsSet {
+		p.supplies = sweep.facts
+	}
+	plan := r.o.Guards.plan(old, fresh)
+	if !plan.holds() {
+		r.setHeld(nil, nil)
+		if r.install(p.table, p, sweep.why) {
+			return "changed", nil
+		}
+		return "same", nil
+	}
+	applied, held, err := plan.apply(old, fresh, r.o.Capacity, r.state.Confirmed())
+	if err != nil {
+		return r.reject(err)
+	}
+	r.setHeld(held, p)
+	r.install(applied, p, sweep.why)
+	return "held", nil
+}
+
+func (r *Runner) reject(err error) (string, error) {
+	err = fmt.Errorf("sweep rejected: %w", err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.journal.rejected = err
+	return "rejected", err
+}
+
+// confirmation is how old the data of a sweep is: the start of the read, unless
+// the source knows better. It is never in the future.
+func confirmation(sweep *Sweep, start time.Time) time.Time {
+	if !sweep.confirmed.IsZero() && sweep.confirmed.Before(start) {
+		return sweep.confirmed
+	}
+	return start
+}
+
+// install puts a table in place and confirms it. It reports whether what is
+// known has changed. The caller holds the syncing token.
+func (r *Runner) install(t *Table, p *pendingTable, why error) (changed bool) {
+	old := r.view.Load()
+	if changed = old == nil || !old.table.same(t); !changed {
+		t = old.table // so that the new one can be collected
+	}
+	r.state.SetSupplies(p.supplies)
+	r.view.Store(&view{table: t, since: p.since})
+	overlay := r.dropOverlay(p.since)
+	r.mu.Lock()
+	r.journal.rejected = nil
+	r.journal.dirty = r.journal.dirty || changed
+	r.mu.Unlock()
+	r.confirm(p.confirmed, why)
+	if changed || overlay {
+		r.bump()
+	}
+	return changed
+}
+
+func (t *Table) same(o *Table) bool {
+	return t.devices == o.devices && t.users == o.users && t.ambiguous == o.ambiguous && t.sum == o.sum &&
+		t.held == nil && o.held == nil
+}
+
+// confirm records how good the table is. While a guard holds rows the source
+// counts as failing: what was held ages from its own time, within the policy's
+// stale_if_error.
+func (r *Runner) confirm(at time.Time, why error) {
+	r.mu.Lock()
+	r.journal.confirmed = at
+	held := r.journal.held != nil
+	r.mu.Unlock()
+	if why != nil || held {
+		r.state.Fail(decision.CauseSourceFailing)
+		r.state.Restore(at)
+		return
+	}
+	r.state.Confirm(at)
+}
+
+// unchanged confirms the table once more, unless it is not what the source
+// means: after a rejected sweep "unchanged" is about the rejected content.
+func (r *Runner) unchanged(sweep *Sweep, start time.Time) (result string, err error) {
+	r.mu.Lock()
+	rejected := r.journal.rejected
+	r.mu.Unlock()
+	v := r.view.Load()
+	switch {
+	case rejected != nil:
+		return "rejected", rejected
+	case v == nil || !r.synced():
+		return "error", errors.New("source reports no change before its first sweep")
+	}
+	at := decision.Mono(start)
+	if r.dropOverlay(at) {
+		r.view.Store(&view{table: v.table, since: at})
+		defer r.bump()
+	}
+	r.confirm(confirmation(sweep, start), sweep.why)
+	return "unchanged", nil
+}
+
+// synced reports whether the table came from the source and not from a snapshot.
+func (r *Runner) synced() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.journal.lastSync.IsZero()
+}
+
+// finish writes the journal and tells of a change of health.
+func (r *Runner) finish(sweep *Sweep, start time.Time, err error) {
+	r.mu.Lock()
+	j := &r.journal
+	j.lastErr = err
+	if err == nil {
+		j.failures, j.lastErr = 0, sweep.why
+		j.lastSync = start
+	} else {
+		j.failures++
+	}
+	if sweep.devices > 0 || sweep.bad > 0 {
+		j.bad, j.badRows = sweep.bad, sweep.badRows
+	}
+	failures, why := j.failures, j.lastErr
+	r.mu.Unlock()
+	if err != nil {
+		cause := causeOf(err)
+		if cause == decision.CauseLookupTimeout {
+			cause = decision.CauseSourceFailing
+		}
+		r.state.Fail(cause)
+		r.o.Logger.Warn("source failed", "source", r.o.Name, "error", err, "failures", failures)
+	}
+	r.noteHealth(why)
+}
+
+// causeOf maps an error of a look-up to the cause that a decision reports.
+func causeOf(err error) decision.Cause {
+	var t *ThrottledError
+	switch {
+	case err == nil, errors.Is(err, ErrUnknownDevice):
+		return decision.CauseNone
+	case errors.As(err, &t):
+		return decision.CauseThrottled
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return decision.CauseLookupTimeout
+	}
+	return decision.CauseSourceFailing
+}
+
+// throttle remembers that the source asked us to wait.
+func (r *Runner) throttle(d time.Duration) {
+	if d > 0 {
+		r.waitTill.Store(decision.Mono(time.Now().Add(min(d, maxRetryAfter))))
+	}
+}
+
+// throttled returns how long the source still wants to be left alone.
+func (r *Runner) throttled() time.Duration {
+	till := r.waitTill.Load()
+	if till == 0 {
+		return 0
+	}
+	if d := till - decision.Mono(time.Now()); d > 0 {
+		return time.Duration(d)
+	}
+	r.waitTill.CompareAndSwap(till, 0)
+	return 0
+}
