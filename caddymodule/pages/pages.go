@@ -143,9 +143,8 @@ func release(b *bytes.Buffer) {
 }
 
 // Write answers a request with the page: headers, Content-Language, Retry-After,
-// status and body.
-// If the template fails, the person gets the title as plain text with the same
-// status, and the error is returned for the log.
+// status and body. If the template fails, the person gets the title as plain
+// text with the same status, and the error is returned for the log.
 func (p *Pages) Write(w http.ResponseWriter, pg *Page) error {
 	h := w.Header()
 	p.Headers(h)

@@ -44,7 +44,7 @@ func TestJOSECheck(t *testing.T) {
 	for text, want := range map[string]bool{
 		`{}`: true, deep(joseMaxDepth): true, deep(joseMaxDepth + 1): false, `{"a":"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["}`: true,
 		`{"a":"\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["}`: true,
-		``:                                              false, `[]`: false, `"x"`: false, ` {}`: false, `{} `: true, `{}x`: false,
+		``: false, `[]`: false, `"x"`: false, ` {}`: false, `{} `: true, `{}x`: false,
 		"{\"a\":\"\xff\"}": false, "{\"a\":\"\x01\"}": false, `{"a":01}`: false, `{'a':1}`: false, `{"a":NaN}`: false, `{"a":1,}`: false,
 	} {
 		if got := joseCheck([]byte(text)); got != want {

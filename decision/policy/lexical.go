@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -115,7 +116,7 @@ func checkWords(words []string) error {
 			return fmt.Errorf("word %d of the line is longer than %d bytes", i+1, limit)
 		case !utf8.ValidString(w):
 			return fmt.Errorf("word %d of the line is not valid UTF-8", i+1)
-		case strings.ContainsFunc(w, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0x7f }):
+		case strings.ContainsFunc(w, func(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r' }):
 			return fmt.Errorf("word %d of the line has a control character", i+1)
 		}
 	}
@@ -127,7 +128,7 @@ func unknownWord(word, after string, accepted []string) error {
 	return fmt.Errorf("unknown word %q after %s; accepted: %s", word, after, strings.Join(accepted, ", "))
 }
 
-// text prints words as they could stand in a Caddyfile.
+// text prints words as they could stand in a Caddyfile, always on one line.
 func text(words []string) string {
 	var b strings.Builder
 	for i, w := range words {
@@ -145,6 +146,8 @@ func quote(w string) string {
 	switch {
 	case w != "" && !strings.ContainsAny(w, " \t\r\n\"`#{}\\"):
 		return w
+	case strings.ContainsAny(w, "\t\r\n"):
+		return strconv.Quote(w)
 	case strings.ContainsAny(w, "\"\\") && !strings.Contains(w, "`"):
 		return "`" + w + "`"
 	}

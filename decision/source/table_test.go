@@ -199,7 +199,9 @@ func listed(table *Table) []decision.Verdict {
 }
 
 func TestBadDevices(t *testing.T) {
-	key := func(keys ...decision.Key) decision.Verdict { return decision.Verdict{Device: decision.Device{Keys: keys}} }
+	key := func(keys ...decision.Key) decision.Verdict {
+		return decision.Verdict{Device: decision.Device{Keys: keys}}
+	}
 	owner := healthy(1)
 	owner.OwnerUPN = strings.Repeat("u", 257)
 	many := key()

@@ -38,10 +38,10 @@ func (t *Table) User(objectID, upn string) (decision.UserRecord, bool) {
 	if t.users == 0 {
 		return decision.UserRecord{}, false
 	}
-	byID, found := t.userBy(userByID, objectID)
-	byName, named := t.userBy(userByName, upn)
+	byID, found, _ := t.userBy(userByID, objectID)
+	byName, named, several := t.userBy(userByName, upn)
 	switch {
-	case found && named && byName.ObjectID == "":
+	case found && named && !several && (byName.ObjectID == "" || byName.ObjectID == byID.ObjectID):
 		return worseUser(byID, byName), true
 	case found:
 		return byID, true
@@ -57,15 +57,18 @@ func differentPeople(a, b string) bool {
 	return a != b && parseGUID(a, &g) && parseGUID(b, &g)
 }
 
-func (t *Table) userBy(kind uint8, id string) (decision.UserRecord, bool) {
+// userBy finds a user by one id. several says that the name belongs to more than
+// one person.
+func (t *Table) userBy(kind uint8, id string) (u decision.UserRecord, ok, several bool) {
 	if id == "" {
-		return decision.UserRecord{}, false
+		return u, false, false
 	}
 	slot, _, ok := t.findUser(kind, strings.ToLower(id))
 	if !ok {
-		return decision.UserRecord{}, false
+		return u, false, false
 	}
-	return t.userAt(t.userOffs[slotRow(t.byUser.slots[slot])]), true
+	s := t.byUser.slots[slot]
+	return t.userAt(t.userOffs[slotRow(s)]), true, slotAmbiguous(s)
 }
 
 // findUser finds the slot of a folded id.
@@ -130,8 +133,12 @@ func (t *Table) enterUser(row uint32) bool {
 	if other == row {
 		return true
 	}
-	both := worseUser(t.userAt(t.userOffs[other]), u)
-	both.ObjectID = ""
+	before := t.userAt(t.userOffs[other])
+	both := worseUser(before, u)
+	if before.ObjectID != "" && u.ObjectID != "" && before.ObjectID != u.ObjectID {
+		both.ObjectID = ""
+		t.byUser.markAmbiguous(slot)
+	}
 	off, ok := t.store(appendUser(nil, &both))
 	if !ok {
 		return false

@@ -23,7 +23,7 @@ func TestUserByIDAndName(t *testing.T) {
 	ann := decision.UserRecord{ObjectID: guid(1, 1), UPN: "Ann@Corp.example", Enabled: decision.Yes, Risk: decision.LevelLow}
 	risky := decision.UserRecord{ObjectID: guid(1, 1), Risk: decision.LevelHigh, Compromised: decision.Yes}
 	byName := decision.UserRecord{UPN: "ann@corp.example", Enabled: decision.No}
-	other := decision.UserRecord{ObjectID: guid(1, 2), UPN: "ANN@corp.example", Enabled: decision.Yes, Risk: decision.LevelMedium}
+	other := decision.UserRecord{ObjectID: guid(1, 2), UPN: "ANN@corp.example", Enabled: decision.Yes, Risk: decision.LevelNone}
 	for _, tc := range []struct {
 		name    string
 		records []decision.UserRecord
@@ -40,7 +40,7 @@ func TestUserByIDAndName(t *testing.T) {
 		{"two records of one id", []decision.UserRecord{ann, risky}, guid(1, 1), "", decision.UserRecord{ObjectID: guid(1, 1), UPN: ann.UPN, Enabled: decision.Yes, Risk: decision.LevelHigh, Compromised: decision.Yes}, true, 1},
 		{"id and a record by name", []decision.UserRecord{ann, byName}, guid(1, 1), "ann@corp.example", decision.UserRecord{ObjectID: guid(1, 1), UPN: ann.UPN, Enabled: decision.No, Risk: decision.LevelLow}, true, 2},
 		{"two people of one name, by id", []decision.UserRecord{ann, other}, guid(1, 2), "", other, true, 2},
-		{"two people of one name, by name", []decision.UserRecord{ann, other}, "", "ann@corp.example", decision.UserRecord{UPN: ann.UPN, Enabled: decision.Yes, Risk: decision.LevelMedium}, true, 2},
+		{"two people of one name, by name", []decision.UserRecord{ann, other}, "", "ann@corp.example", decision.UserRecord{UPN: ann.UPN, Enabled: decision.Yes, Risk: decision.LevelLow}, true, 2},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			table := users(t, tc.records...)

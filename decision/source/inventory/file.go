@@ -76,9 +76,9 @@ type sink struct {
 	bad    func(place string, err error)
 }
 
-// read emits the whole file into to. On an error, what was emitted must be
-// thrown away.
-func (s *Source) read(ctx context.Context, to sink) (*reading, error) {
+// read hands the whole file to parse and makes sure that it was the whole file.
+// On an error, what parse emitted must be thrown away.
+func (s *Source) read(ctx context.Context, parse func(*input) (found, error)) (*reading, error) {
 	if err := s.awaitQuiet(ctx); err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (s *Source) read(ctx context.Context, to sink) (*reading, error) {
 		return nil, fmt.Errorf("inventory file has %d bytes, more than the limit of %d", before.size, s.o.MaxBytes)
 	}
 	in := &input{ctx: ctx, r: f, size: before.size, sum: sha256.New()}
-	found, err := decode(in, s.o.Format, s.o.Now(), to)
+	found, err := parse(in)
 	if in.failed != nil {
 		err = in.failed // a parser may report it as bad syntax
 	}

@@ -16,9 +16,14 @@ const (
 	// FormatIntuneCSV is what "Devices, All devices, Export" of the Intune
 	// admin centre and the report DevicesWithInventory give.
 	FormatIntuneCSV = "intune_csv"
-	// FormatCSV has a header of normalised names: see README.
+	// FormatCSV has a header of normalised names: entra_id (or device_id),
+	// intune_id, serial or id:KIND, and the names listed in fields.go.
 	FormatCSV = "csv"
-	// FormatJSON is {"version": 1, "devices": [...], "users": [...]}.
+	// FormatJSON is {"version": 1, "generated_at": TIME, "devices": [...],
+	// "users": [...]}. A device has "ids" ({"entra": ID, KIND: ID}), the names
+	// listed in fields.go, "owner" ({"id", "upn"}) in place of two of them, and
+	// "settings" ([{"name", "policy", "state"}]); a user has "id", "upn",
+	// "enabled", "risk" and "compromised".
 	FormatJSON = "json"
 )
 

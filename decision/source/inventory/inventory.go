@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,8 +101,8 @@ func (s *Source) Facts() decision.FactSet { return decision.FactSet(s.facts.Load
 
 // Sync reads the file into sweep. It returns [source.ErrUnchanged] without
 // reading while the file's identity, size and times are those of the last good
-// read, and after reading if only the times are new. The sweep's confirmation
-// is set in every case that is not an error.
+// read, and after reading if only the times are new; what sweep got then is to
+// be thrown away. The sweep's confirmation is set in both cases.
 func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -114,12 +115,19 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 	s.mu.Lock()
 	good := s.good
 	s.mu.Unlock()
-	if good != nil && good.settled && good.stamp.equal(stampOf(info)) {
-		sweep.SetFacts(good.facts)
-		s.confirm(sweep, good, now)
-		return source.ErrUnchanged
+	if good != nil && good.stamp.equal(stampOf(info)) {
+		same := good.settled
+		if !same {
+			if same, err = s.recheck(ctx, good); err != nil {
+				return err
+			}
+		}
+		if same {
+			s.confirm(sweep, good, now)
+			return source.ErrUnchanged
+		}
 	}
-	got, err := s.read(ctx, sink{device: sweep.Device, user: sweep.User, bad: sweep.Bad})
+	got, err := s.read(ctx, s.parser(sink{device: sweep.Device, user: sweep.User, bad: sweep.Bad}))
 	if err != nil {
 		return err
 	}
@@ -128,7 +136,6 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 	s.good = got
 	s.mu.Unlock()
 	s.facts.Store(uint32(got.facts))
-	sweep.SetFacts(got.facts)
 	future := s.confirm(sweep, got, now)
 	if unchanged {
 		return source.ErrUnchanged
@@ -139,10 +146,33 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 	return nil
 }
 
+// recheck reads a file whose stamp cannot be trusted yet, without parsing it,
+// and reports whether its content is that of good.
+func (s *Source) recheck(ctx context.Context, good *reading) (same bool, err error) {
+	got, err := s.read(ctx, func(in *input) (found, error) {
+		in.allow(in.size)
+		_, err := io.Copy(io.Discard, in)
+		return found{good.facts, good.generated}, err
+	})
+	if err != nil || got.sum != good.sum {
+		return false, err
+	}
+	s.mu.Lock()
+	s.good = got
+	s.mu.Unlock()
+	return true, nil
+}
+
+// parser returns a reader's second half: it emits the records into to.
+func (s *Source) parser(to sink) func(*input) (found, error) {
+	return func(in *input) (found, error) { return decode(in, s.o.Format, s.o.Now(), to) }
+}
+
 // confirm says how good the data is, now that the file was seen to be got.
 func (s *Source) confirm(sweep *source.Sweep, got *reading, now time.Time) (future error) {
 	confirmed, why, future := s.age(got, now)
 	sweep.SetConfirmed(confirmed, why)
+	sweep.SetFacts(got.facts)
 	return future
 }
 
@@ -164,7 +194,7 @@ func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict
 	}
 	now := s.o.Now()
 	m := match{key: key}
-	got, err := s.read(ctx, sink{device: m.device, user: func(decision.UserRecord) {}, bad: func(string, error) {}})
+	got, err := s.read(ctx, s.parser(sink{device: m.device, user: func(decision.UserRecord) {}, bad: func(string, error) {}}))
 	if err != nil {
 		return decision.Verdict{}, err
 	}

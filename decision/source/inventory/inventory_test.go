@@ -116,7 +116,10 @@ func TestUnchanged(t *testing.T) {
 	if _, err := f.sync(s); err != nil {
 		t.Fatal(err)
 	}
-	// The inode change time is seconds old at most, so this compares content.
+	if s.good.settled {
+		t.Error("a file that was written just now counts as settled")
+	}
+	// The inode was changed a moment ago, so this compares content.
 	for range 2 {
 		f.now = f.now.Add(time.Minute)
 		sweep, err := f.sync(s)
@@ -134,10 +137,29 @@ func TestUnchanged(t *testing.T) {
 	if _, err := f.sync(s); !errors.Is(err, source.ErrUnchanged) {
 		t.Errorf("settled file: %v, want ErrUnchanged", err)
 	}
+	s.good.settled = false
+	if sweep, err := f.sync(s); err != nil {
+		t.Errorf("same stamp, other content: %v, want a sweep", err)
+	} else if n := emitted(t, sweep); n != 1 {
+		t.Errorf("same stamp, other content: %d devices, want 1", n)
+	}
+	f.date(time.Now().Add(-2 * time.Hour))
+	if _, err := f.sync(s); !errors.Is(err, source.ErrUnchanged) {
+		t.Errorf("touched file: %v, want ErrUnchanged", err)
+	}
 	f.write("serial,compliance\nx1,error\n")
 	if _, err := f.sync(s); err != nil {
 		t.Errorf("new content: %v, want a sweep", err)
 	}
+}
+
+func emitted(t *testing.T, sweep *source.Sweep) int {
+	t.Helper()
+	table, err := sweep.Table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table.Len()
 }
 
 // A failed read leaves the last good one to compare with.
@@ -339,7 +361,7 @@ func TestFileThatChangesWhileRead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f.write(plainOne + strings.Repeat("x1,compliant\n", 20000))
 			once := false
-			_, err := s.read(context.Background(), sink{
+			_, err := s.read(context.Background(), s.parser(sink{
 				device: func(decision.Verdict) {
 					if !once {
 						once = true
@@ -348,7 +370,7 @@ func TestFileThatChangesWhileRead(t *testing.T) {
 				},
 				user: func(decision.UserRecord) {},
 				bad:  func(string, error) {},
-			})
+			}))
 			if !errors.Is(err, errChanging) {
 				t.Errorf("got %v, want errChanging", err)
 			}
