@@ -37,7 +37,8 @@ type Options[K comparable] struct {
 	// default is four per processor, at most 256, and fewer for a small cache.
 	Shards int
 	// Now is the clock. It must return times with a monotonic reading, as
-	// time.Now does, which is the default.
+	// time.Now does, which is the default. A Get of a value without an end
+	// does not read it.
 	Now func() time.Time
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -119,8 +120,8 @@ func (a *App) operatorOnly(r *http.Request) error {
 type Status struct {
 	Ready       bool            `json:"ready"`
 	Sources     []source.Status `json:"sources"`
-	Issuers     any             `json:"issuers,omitempty"`
-	CRLs        []any           `json:"crls,omitempty"`
+	Issuers     []IssuerStatus  `json:"issuers,omitempty"`
+	CRLs        []CRLStatus     `json:"crls,omitempty"`
 	Policies    []PolicyStatus  `json:"policies"`
 	Revocations int             `json:"revocations"`
 	Generation  uint64          `json:"generation"`
@@ -135,6 +136,26 @@ type PolicyStatus struct {
 	Enforced        bool       `json:"enforced"`
 }
 
+// IssuerStatus is the state of one issuer's keys.
+type IssuerStatus struct {
+	Name   string   `json:"name"`
+	URLs   []string `json:"urls"`
+	Keys   int      `json:"keys"`
+	Usable bool     `json:"usable"`
+	Age    string   `json:"age"` // since the keys were confirmed
+	Error  string   `json:"error,omitempty"`
+}
+
+// CRLStatus is the state of one revocation list.
+type CRLStatus struct {
+	Name       string    `json:"name"`
+	Usable     bool      `json:"usable"`
+	Issuer     string    `json:"issuer,omitempty"`
+	Entries    int       `json:"entries"`
+	NextUpdate time.Time `json:"next_update,omitzero"`
+	Error      string    `json:"error,omitempty"`
+}
+
 // Status describes the running app.
 func (a *App) Status() *Status {
 	st := &Status{
@@ -145,11 +166,18 @@ func (a *App) Status() *Status {
 		st.Sources = append(st.Sources, s.runner.Status())
 	}
 	if a.tokens != nil {
-		st.Issuers = a.tokens.Status()
+		for _, is := range a.tokens.Status() {
+			st.Issuers = append(st.Issuers, IssuerStatus{
+				Name: is.Name, URLs: is.URLs, Keys: is.Keys, Usable: is.Usable, Age: is.Age.Round(time.Second).String(), Error: is.Err,
+			})
+		}
 	}
 	if a.certs != nil {
-		for _, c := range a.certs.crls {
-			st.CRLs = append(st.CRLs, c.Status())
+		for _, l := range a.certs.crls {
+			c := l.Status()
+			st.CRLs = append(st.CRLs, CRLStatus{
+				Name: c.Name, Usable: c.Usable, Issuer: c.Issuer, Entries: c.Entries, NextUpdate: c.NextUpdate, Error: c.Error,
+			})
 		}
 	}
 	now := time.Now()
@@ -208,6 +236,9 @@ func (a *App) adminRevoke(w http.ResponseWriter, r *http.Request) error {
 		e.Until = start.Add(d)
 	}
 	e, err = a.shared.revocations.Add(r.Context(), e)
+	if errors.Is(err, revocation.ErrInvalid) {
+		return apiError(http.StatusBadRequest, "revoke: %v", err)
+	}
 	if err != nil {
 		return apiError(http.StatusInternalServerError, "the revocation is not durable: %v", err)
 	}
@@ -231,9 +262,16 @@ func (a *App) adminRelease(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	err = a.shared.revocations.Release(r.Context(), in.ID, in.Owner)
+	// The journal keeps one entry per owner, so that nobody lifts another's by
+	// accident; the operator may lift any.
+	entries := a.shared.revocations.Entries(time.Now())
+	i := slices.IndexFunc(entries, func(e revocation.Entry) bool { return e.ID == in.ID })
+	if i < 0 {
+		return apiError(http.StatusNotFound, "no revocation %q is in force", clip(in.ID))
+	}
+	err = a.shared.revocations.Release(r.Context(), in.ID, entries[i].Owner)
 	if err != nil {
-		return apiError(http.StatusNotFound, "release: %v", err)
+		return apiError(http.StatusInternalServerError, "release: %v", err)
 	}
 	a.shared.generation.Add(1)
 	a.log.Warn("released", zap.String("id", clip(in.ID)), zap.String("owner", clip(in.Owner)), zap.String("actor", r.RemoteAddr))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -144,10 +145,16 @@ func (a *App) provisionPolicies(caddy.Context) error {
 		}
 		env.Facts |= facts
 		env.Sources = append(env.Sources, st.Name)
-		env.PollIntervals[st.Name] = s.poll
+		if !s.remote { // a source that is only asked about single devices has no sweep to wait for
+			env.PollIntervals[st.Name] = s.poll
+		}
 	}
+	env.FactsFrom = a.factsFrom
 	for _, is := range a.Issuers {
 		env.Issuers = append(env.Issuers, policy.Issuer{Name: is.Name, Entra: is.Entra})
+	}
+	if a.ClientCertificate != nil && len(a.ClientCertificate.UserID) > 0 {
+		env.Issuers = append(env.Issuers, policy.Issuer{Name: decision.IssuerCertificate})
 	}
 	env.Proofs = a.proofs()
 	set, err := policy.Compile(a.Policies, a.StepUps, env)
@@ -171,6 +178,17 @@ func (a *App) provisionPolicies(caddy.Context) error {
 		}
 	}
 	return nil
+}
+
+// factsFrom names the sources that can report a fact, for messages.
+func (a *App) factsFrom(f decision.Fact) string {
+	var names []string
+	for _, s := range a.sources {
+		if st := s.runner.State(); !st.Loaded() || st.Supplies().Has(f) {
+			names = append(names, st.Name)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // proofs lists what the configured credentials can prove about a device.

@@ -10,6 +10,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/gatehouse-project/gatehouse/decision"
 )
 
 func init() {
@@ -189,6 +191,8 @@ func parseIssuer(d *caddyfile.Dispenser, app *App) error {
 		return err
 	}
 	switch {
+	case is.Name == decision.IssuerCertificate:
+		return d.Errf("an issuer cannot be called %q: that name stands for client certificates", is.Name)
 	case is.Entra && is.URL != "":
 		return d.Errf("issuer %s: give a URL, or a tenant for Entra ID, not both", is.Name)
 	case !is.Entra && is.URL == "":

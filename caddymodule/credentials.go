@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/identity"
 )
 
@@ -37,14 +38,15 @@ func (a *App) provisionTokens(caddy.Context) error {
 	if len(a.Issuers) == 0 {
 		return nil
 	}
-	var o identity.TokenOptions // refusals are counted where the request is refused
+	// Refusals are counted where the request is refused.
+	o := identity.TokenOptions{DropClaims: !a.readsClaims()}
 	if a.Cache != nil {
 		o.CacheEntries = a.Cache.Tokens
 	}
 	seen := map[string]bool{}
 	for _, is := range a.Issuers {
-		if is.Name == "" || seen[is.Name] {
-			return fmt.Errorf("issuer %q: names must be given and differ", is.Name)
+		if is.Name == "" || is.Name == decision.IssuerCertificate || seen[is.Name] {
+			return fmt.Errorf("issuer %q: names must be given and differ, and none may be %q", is.Name, decision.IssuerCertificate)
 		}
 		seen[is.Name] = true
 		io, err := is.options()
@@ -53,7 +55,7 @@ func (a *App) provisionTokens(caddy.Context) error {
 		}
 		o.Issuers = append(o.Issuers, io)
 	}
-	key, err := configKey("tokens", a.Issuers, o.Issuers, o.CacheEntries)
+	key, err := configKey("tokens", o.Issuers, o.CacheEntries, o.DropClaims)
 	if err != nil {
 		return err
 	}
@@ -62,6 +64,19 @@ func (a *App) provisionTokens(caddy.Context) error {
 		return &pooledTokens{Tokens: t}, err
 	})
 	return err
+}
+
+// readsClaims reports whether any policy may look at a token's claims. Without
+// that they need not be remembered, which halves the memory of a token.
+func (a *App) readsClaims() bool {
+	for _, p := range a.Policies {
+		for _, l := range p.Lines {
+			if strings.Contains(strings.Join(l.Words, " "), "claims") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // options resolves placeholders: a secret or tenant may come from the environment.

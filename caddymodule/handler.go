@@ -27,6 +27,8 @@ type Handler struct {
 	Rules []*Rule `json:"rules,omitempty"`
 
 	app *App
+	// strict: ambiguous paths are refused.
+	strict bool
 	// logged: this server keeps access logs, so our fields are worth setting.
 	logged bool
 }
@@ -51,6 +53,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		if err != nil {
 			return err
 		}
+		h.strict = h.strict || r.OffBecause == "" && !r.LaxPath
 		if r.OffBecause != "" {
 			h.app.log.Info("requests pass unchecked", zap.String("match", r.described),
 				zap.String("because", r.OffBecause), zap.String("place", r.Place))
@@ -67,22 +70,20 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 // ownPrefix is where our own pages live, on every gated site.
 const ownPrefix = "/.gatehouse/"
 
-// maxRules bounds the rules of one block that may match one request.
-const maxRules = 16
-
 // exchange is everything about one request. Several handlers may share it.
 type exchange struct {
-	start    time.Time
-	orig     *url.URL // as the client sent it
-	creds    credentials
-	fwd      forwardedChain
-	known    bool // creds are read
-	req      decision.Request
-	set      headerSet // identity headers already written
-	id       string    // decision id, made when first needed
-	result   *decision.Decision
-	rule     *Rule
-	decision [3]decision.Decision // worst so far, current, for the record
+	start     time.Time
+	orig      *url.URL // as the client sent it
+	creds     credentials
+	fwd       forwardedChain
+	known     bool // creds are read
+	ambiguous bool // the path can be read in two ways
+	req       decision.Request
+	set       headerSet // identity headers already written
+	id        string    // decision id, made when first needed
+	result    *decision.Decision
+	rule      *Rule
+	decision  [3]decision.Decision // worst so far, current, for the record
 }
 
 const exchangeVar = "gatehouse.exchange"
@@ -98,20 +99,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		strip(r, h.app.meters.spoofed)
 	}
 
-	var matched [maxRules]*Rule
-	rules := matched[:0]
-	for _, rule := range h.Rules {
-		if !rule.matches(r) {
-			continue
-		}
-		if rule.OffBecause != "" {
-			return next.ServeHTTP(w, r)
-		}
-		if len(rules) < maxRules {
-			rules = append(rules, rule)
-		}
-	}
-	if len(rules) == 0 {
+	var some [4]*Rule
+	rules, off := h.match(r, x, some[:0])
+	if off || len(rules) == 0 {
 		return next.ServeHTTP(w, r)
 	}
 
@@ -124,6 +114,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 	return h.app.refuse(w, r, x, d, f, rules)
+}
+
+// match collects the rules that cover the request; off is true if one of them
+// lets it pass unchecked. A path that a backend may read differently could make
+// any path matcher err, so then every policy of the block counts and no `off`.
+func (h *Handler) match(r *http.Request, x *exchange, rules []*Rule) (_ []*Rule, off bool) {
+	x.ambiguous = h.strict && ambiguousPath(x.orig.EscapedPath())
+	for _, rule := range h.Rules {
+		switch {
+		case x.ambiguous:
+			if rule.OffBecause == "" {
+				rules = append(rules, rule)
+			}
+		case !rule.matches(r):
+		case rule.OffBecause != "":
+			return nil, true
+		default:
+			rules = append(rules, rule)
+		}
+	}
+	return rules, false
 }
 
 // exchange returns the request's state; first is true for the first of our

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"crypto/subtle"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -154,7 +155,7 @@ func (id *identifier) token(r *http.Request, now time.Time, c *credentials) *ide
 func (id *identifier) tokenFault(err error) fault {
 	var te *identity.TokenError
 	switch {
-	case errors.As(err, &te) && te.Reason == "keys_unavailable":
+	case errors.As(err, &te) && te.Unavailable():
 		id.meters.tokenRejected(te.Issuer, te.Reason)
 		return fault{reason: decision.KeysUnavailable, param: te.Issuer, status: http.StatusServiceUnavailable, ours: true}
 	case errors.As(err, &te):
@@ -251,7 +252,7 @@ func bareHost(host string) string {
 // (RFC 8705, section 3). The certificate need not be of our pool for that.
 func bound(r *http.Request, tok *identity.Token, cert *identity.Certificate) bool {
 	if cert != nil {
-		return tok.BoundTo(cert.Leaf.Raw)
+		return subtle.ConstantTimeCompare(cert.Thumbprint[:], tok.Confirmation) == 1
 	}
 	return r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && tok.BoundTo(r.TLS.PeerCertificates[0].Raw)
 }
@@ -288,7 +289,7 @@ func combine(key identityKey) *identityEntry {
 	}
 	if t := key.token; t != nil {
 		e.User = t.User
-		e.Expires = t.Expires
+		e.Expires = t.Until // with the issuer's leeway: a token counts as long as Verify accepts it
 		for _, k := range t.Device {
 			if !hasKey(e.Device.Keys, k) {
 				e.Device.Keys = append(e.Device.Keys, k)

@@ -96,15 +96,14 @@ func rootSecretInDir(dir string) (*rootSecret, error) {
 		if err != nil {
 			return nil, err
 		}
-		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		err = createOnce(path, raw)
 		if errors.Is(err, fs.ErrExist) { // another gateway was faster
 			return rootSecretInDir(dir)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("keys dir: %w", err)
 		}
-		_, err = f.Write(raw)
-		return root, errors.Join(err, f.Sync(), f.Close())
+		return root, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("keys dir: %w", err)
@@ -117,6 +116,22 @@ func rootSecretInDir(dir string) (*rootSecret, error) {
 		return nil, fmt.Errorf("keys dir: %s may be read by others; make it mode 0600", rootSecretFile)
 	}
 	return parseRootSecret(raw)
+}
+
+// createOnce writes a whole new file, or fails with fs.ErrExist: a half-written
+// secret is never seen under its name.
+func createOnce(path string, raw []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(raw)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	return os.Link(f.Name(), path)
 }
 
 func newRootSecret() (*rootSecret, []byte, error) {

@@ -18,10 +18,8 @@ func (h *Handler) checkRequest(r *http.Request, x *exchange, rules []*Rule, enfo
 	if !enforced {
 		return fault{}
 	}
-	for _, rule := range rules {
-		if !rule.LaxPath && ambiguousPath(x.orig.EscapedPath()) {
-			return fault{reason: decision.PathNotAllowed, status: http.StatusBadRequest}
-		}
+	if x.ambiguous {
+		return fault{reason: decision.PathNotAllowed, status: http.StatusBadRequest}
 	}
 	if !methodAllowed(r) {
 		return fault{reason: decision.MethodNotAllowed, param: "method", status: http.StatusMethodNotAllowed}

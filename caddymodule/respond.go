@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/gatehouse-project/gatehouse/caddymodule/pages"
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -28,7 +29,6 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, x *exchange, d *dec
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Add("Vary", "Accept, Accept-Language, Authorization, Sec-Fetch-Mode, Sec-Fetch-Dest")
 	if listedOrigin(r, rules) {
 		allowOrigin(h, r)
 	}
@@ -172,6 +172,7 @@ func (a *App) writeProblem(w http.ResponseWriter, r *http.Request, x *exchange, 
 		return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("encoding problem document: %w", err))
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Add("Vary", "Accept, Accept-Language, Authorization, Sec-Fetch-Mode, Sec-Fetch-Dest")
 	w.Header().Set("Content-Language", lang)
 	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
@@ -182,28 +183,22 @@ func (a *App) writeProblem(w http.ResponseWriter, r *http.Request, x *exchange, 
 }
 
 func (a *App) writePage(w http.ResponseWriter, r *http.Request, x *exchange, d *decision.Decision, status int) error {
-	a.pages.Headers(w.Header())
 	pg := &pages.Page{
 		Kind: pageKind(d, status), Lang: pages.Language(r.Header.Get("Accept-Language")), Status: status,
-		Platform: platformOf(x), Findings: d.Findings, DecisionID: x.id, Now: x.start,
+		Platform: platformOf(x), Findings: d.Findings, DecisionID: x.id, Now: x.start, Accepts: a.accepts,
 		RetryPath: retryPath(r, x.orig), Unsent: r.Method != http.MethodGet && r.Method != http.MethodHead,
-		Accepts: a.accepts,
 	}
 	if status == http.StatusServiceUnavailable {
 		pg.RetryAfter = retrySeconds * time.Second
 	}
-	if x.req.Posture != nil {
-		pg.Device = x.req.Posture.Name
-	}
 	if x.req.Identity != nil {
-		pg.User = x.req.Identity.User.Name
+		pg.Device, pg.User = x.req.Posture.Name, x.req.Identity.User.Name
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if r.Method == http.MethodHead {
-		return nil
+	err := a.pages.Write(w, pg)
+	if err != nil {
+		a.log.Error("rendering page", zap.Error(err), zap.String("decision_id", x.id))
 	}
-	return a.pages.Render(w, pg)
+	return nil // an answer was written, if only in plain text
 }
 
 func pageKind(d *decision.Decision, status int) pages.Kind {

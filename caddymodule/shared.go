@@ -209,8 +209,6 @@ func safeName(s string) string {
 type snapshotFile struct {
 	path string
 	key  []byte
-	mu   sync.Mutex
-	seq  uint64
 }
 
 const (
@@ -221,27 +219,19 @@ const (
 
 // Load returns the stored sweep, or an error that wraps fs.ErrNotExist.
 func (f *snapshotFile) Load() ([]byte, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	h, body, err := cache.ReadSnapshot(f.path, f.key, snapshotKind, snapshotMax)
+	_, body, err := cache.ReadSnapshot(f.path, f.key, snapshotKind, snapshotMax)
 	if errors.Is(err, cache.ErrSnapshotMissing) {
 		return nil, fs.ErrNotExist
 	}
 	if err != nil {
 		return nil, err
 	}
-	f.seq = h.Sequence
 	return body, nil
 }
 
 // Save replaces the stored sweep.
 func (f *snapshotFile) Save(body []byte) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.seq++
-	return cache.WriteSnapshot(f.path, f.key, cache.Header{
-		Kind: snapshotKind, Version: snapshotVersion, Sequence: f.seq, Created: time.Now(),
-	}, body)
+	return cache.WriteSnapshot(f.path, f.key, cache.Header{Kind: snapshotKind, Version: snapshotVersion, Created: time.Now()}, body)
 }
 
 // pooledTokens is a token verifier with its keys and remembered tokens.

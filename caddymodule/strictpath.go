@@ -84,8 +84,16 @@ func methodAllowed(r *http.Request) bool {
 	return methods[r.Method]
 }
 
+// isExtendedConnect recognises the websocket form: HTTP/2 shows the protocol as a
+// pseudo-header, HTTP/3 as the request's protocol.
 func isExtendedConnect(r *http.Request) bool {
-	return r.Method == http.MethodConnect && r.ProtoMajor >= 2 && strings.EqualFold(r.Header.Get(":protocol"), "websocket")
+	if r.Method != http.MethodConnect {
+		return false
+	}
+	if protocol := r.Header[":protocol"]; r.ProtoMajor == 2 && len(protocol) == 1 {
+		return protocol[0] == "websocket"
+	}
+	return r.ProtoMajor == 3 && r.Proto == "websocket"
 }
 
 // isWebSocket reports whether the request asks to become a websocket.

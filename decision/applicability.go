@@ -20,6 +20,6 @@ func Applicable(k Kind, p Platform) bool {
 // ours (an outage) is never excused.
 func (c *run) excused(r *Requirement) bool {
 	s := c.q.Posture
-	return c.why.cause == CauseNotReported && s.Platform != PlatformUnknown && !Applicable(r.Kind, s.Platform) &&
-		s.from[FactOS] != 0 && c.freshness(s.from[FactOS]) != Expired
+	from := s.from[FactOS]
+	return from != 0 && c.why.cause == CauseNotReported && !Applicable(r.Kind, s.Platform) && c.freshness(from) != Expired
 }

@@ -28,21 +28,27 @@ func (c *run) expired(from uint8) Tri {
 // everybody answered.
 func (c *run) cause(f Fact) Cause {
 	s := c.q.Posture
-	aboutUser := f < NumFacts && userFacts.Has(f)
+	aboutUser := userFacts.Has(f)
 	ours, found := CauseNone, s.Known()
+	if aboutUser {
+		found = s.User.ObjectID != "" || s.User.UPN != ""
+	}
 	for i := range s.Evidence {
 		ev := &s.Evidence[i]
 		if f < NumFacts && !ev.State.mayReport(f) || f == NumFacts && !ev.State.Authoritative {
 			continue
+		}
+		absent := !ev.Found
+		if aboutUser {
+			absent = !found
 		}
 		switch fresh := c.freshness(uint8(i + 1)); {
 		case ev.Cause.Ours():
 			ours = ev.Cause
 		case !ev.State.Loaded():
 			ours = CauseNotLoaded
-		case fresh == Expired, fresh == Stale && !ev.Found && !aboutUser:
-			// The second: a failing source may have missed a new device.
-			ours = expiredCause(ev)
+		case fresh == Expired, fresh == Stale && absent:
+			ours = expiredCause(ev) // also: a failing source may have missed what is new
 		}
 	}
 	switch {

@@ -150,5 +150,5 @@ func (d *Decision) keepOnly(e Effect) {
 }
 
 func sameUser(name string, u *User) bool {
-	return name == u.ID || u.Name != "" && strings.EqualFold(name, u.Name)
+	return name == u.ID || strings.EqualFold(name, u.Name)
 }

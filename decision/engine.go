@@ -210,5 +210,5 @@ func (c *run) vouches(su *StepUp, r *Requirement) bool {
 // issuer, which alone can be stepped up.
 func stepUpUser(q *Request) bool {
 	u := &q.Identity.User
-	return u.Known() && !u.AppOnly && u.Issuer != "" && u.Issuer != IssuerCertificate
+	return u.Known() && !u.AppOnly && u.Issuer != IssuerCertificate
 }

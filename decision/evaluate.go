@@ -4,7 +4,6 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
-	"time"
 )
 
 // IssuerCertificate is User.Issuer of a user that a certificate names.
@@ -36,9 +35,11 @@ func (c *run) evaluate(r *Requirement) Tri {
 // fact applies the age of a fact to what its value says. A no sticks whatever
 // its age; a yes that is too old is unknown, and that is our fault.
 func (c *run) fact(r *Requirement, f Fact) Tri {
-	is := c.value(r)
-	from := c.q.Posture.from[f]
-	if from == 0 || is == Unknown {
+	from, is := c.q.Posture.from[f], Unknown
+	if from != 0 {
+		is = c.value(r)
+	}
+	if is == Unknown {
 		cause := c.cause(f)
 		c.why = answer{reason: cause.reason(), param: unknownParam(cause, f, c.why.param), cause: cause}
 		return Unknown
@@ -110,15 +111,10 @@ func (c *run) named(r *Requirement) Tri {
 	if !c.deviceKnown {
 		return c.withoutDevice(r)
 	}
-	if have := c.q.Identity.Device.Proof; r.Kind == RequireProof && have < r.Proof {
+	if have := c.q.Identity.Device.Proof; have < r.Proof {
 		return c.no(ProofTooWeak, have.String())
 	}
-	is := c.presence()
-	if is == Unknown && r.Kind == RequireDevice && c.attested(r) {
-		c.why = answer{}
-		return Yes
-	}
-	return is
+	return c.presence()
 }
 
 // withoutDevice answers for a request that names no device.
@@ -128,53 +124,6 @@ func (c *run) withoutDevice(r *Requirement) Tri {
 	}
 	c.why = answer{reason: DeviceUnidentified, need: EffectBlockUnidentified}
 	return No
-}
-
-// value answers from what the posture says, whatever its age.
-func (c *run) value(r *Requirement) Tri {
-	s := c.q.Posture
-	switch r.Kind {
-	case RequireManaged:
-		return c.must(s.Managed, Yes, NotManaged)
-	case RequireCompliant:
-		return c.compliance(s, r.Strict)
-	case RequireEncrypted:
-		return c.must(s.Encrypted, Yes, NotEncrypted)
-	case RequireUpdated:
-		return c.must(s.Updated, Yes, NotUpdated)
-	case RequireNotJailbroken:
-		return c.must(s.Jailbroken, No, Jailbroken)
-	case RequireNotMalware:
-		return c.must(s.Malware, No, MalwareActive)
-	case RequireRisk:
-		return c.atMost(s.Risk, r.Level, RiskTooHigh)
-	case RequireUserRisk:
-		return c.atMost(s.User.Risk, r.Level, UserRiskTooHigh)
-	case RequireOS:
-		return c.osAtLeast(s, r)
-	case RequireTrust:
-		if s.Trust == TrustUnknown || slices.Contains(r.Trusts, s.Trust) {
-			return known(s.Trust != TrustUnknown)
-		}
-		return c.no(TrustMissing, s.Trust.String())
-	case RequireOwnership:
-		if s.Ownership == Personal {
-			return c.no(NotCorporate, "")
-		}
-		return known(s.Ownership == Corporate)
-	case RequireOwner:
-		return c.owner(s, &c.q.Identity.User)
-	case RequireCheckedIn:
-		if s.LastCheckIn.IsZero() {
-			return Unknown
-		}
-		if c.q.Now.Sub(s.LastCheckIn) > r.Within {
-			return c.no(CheckInTooOld, s.LastCheckIn.UTC().Format(time.RFC3339))
-		}
-		return Yes
-	case RequireUser, RequireGroup, RequireClient, RequireNetwork, RequireDevice, RequireProof, RequireStepUp, RequireExpression:
-	}
-	return Unknown
 }
 
 // presence answers whether a source has the device at all.
@@ -217,7 +166,7 @@ func (c *run) expression(r *Requirement) Tri {
 		f := Fact(bits.TrailingZeros32(uint32(set)))
 		from := c.q.Posture.from[f]
 		if from == 0 {
-			if is == Unknown && !cause.Ours() {
+			if !cause.Ours() {
 				cause = c.cause(f)
 			}
 			continue
@@ -249,25 +198,6 @@ func (c *run) needUser() Tri {
 	return No
 }
 
-// known is Yes or Unknown.
-func known(b bool) Tri {
-	if b {
-		return Yes
-	}
-	return Unknown
-}
-
-// must answers yes if a fact has the wanted value, no if it has the other one.
-func (c *run) must(have, want Tri, r Reason) Tri {
-	switch have {
-	case Unknown:
-		return Unknown
-	case want:
-		return Yes
-	}
-	return c.no(r, "")
-}
-
 func (c *run) group(r *Requirement, u *User) Tri {
 	switch {
 	case !u.Known():
@@ -279,84 +209,4 @@ func (c *run) group(r *Requirement, u *User) Tri {
 		return Unknown
 	}
 	return c.no(GroupMissing, strings.Join(r.Names, ", "))
-}
-
-func (c *run) compliance(s *Posture, strict bool) Tri {
-	switch s.Compliance {
-	case Compliant:
-		return Yes
-	case InGracePeriod:
-		until := ""
-		if !s.GraceUntil.IsZero() {
-			until = s.GraceUntil.UTC().Format(time.RFC3339)
-		}
-		if until != "" && !c.q.Now.Before(s.GraceUntil) {
-			return c.no(GraceExpired, until)
-		}
-		c.no(GracePeriod, until)
-		if strict {
-			return No
-		}
-		c.why.warn = true
-		return Yes
-	case NonCompliant:
-		names := make([]string, 0, len(s.Settings))
-		for _, st := range s.Settings {
-			names = append(names, st.Name)
-		}
-		return c.no(Noncompliant, strings.Join(names, ", "))
-	case ComplianceConflict, ComplianceError:
-		return c.no(Noncompliant, s.Compliance.String())
-	case ComplianceNotManaged:
-		return c.no(NotManaged, "")
-	case ComplianceNotEvaluated, ComplianceDelegated:
-		c.why.param = s.Compliance.String()
-	case ComplianceUnknown:
-	}
-	return Unknown
-}
-
-func (c *run) atMost(have, limit Level, r Reason) Tri {
-	switch {
-	case have == LevelUnknown:
-		return Unknown
-	case have > limit:
-		return c.no(r, have.String())
-	}
-	return Yes
-}
-
-func (c *run) osAtLeast(s *Posture, r *Requirement) Tri {
-	if s.Platform == PlatformUnknown {
-		return Unknown
-	}
-	floor, listed := r.MinOS[s.Platform]
-	switch {
-	case !listed:
-		return c.no(OSNotAllowed, s.Platform.String())
-	case floor.IsZero():
-		return Yes
-	case s.OSVersion.IsZero():
-		return Unknown
-	case s.OSVersion.Less(floor):
-		return c.no(OSTooOld, s.Platform.String()+" "+s.OSVersion.String()+" < "+floor.String())
-	}
-	return Yes
-}
-
-// owner compares object ids where both sides have one, else principal names.
-func (c *run) owner(s *Posture, u *User) Tri {
-	var same bool
-	switch {
-	case s.OwnerID != "" && u.ObjectID != "":
-		same = strings.EqualFold(s.OwnerID, u.ObjectID)
-	case s.OwnerUPN != "" && u.Name != "":
-		same = strings.EqualFold(s.OwnerUPN, u.Name)
-	default:
-		return Unknown
-	}
-	if !same {
-		return c.no(NotOwner, "")
-	}
-	return Yes
 }

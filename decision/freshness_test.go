@@ -131,6 +131,11 @@ func TestWhyAFactIsUnknown(t *testing.T) {
 		{"look-up says no", riskLine, func(s *scene) { s.verdict, s.cause = nil, CauseNoSuchDevice }, "block: device_unknown"},
 		{"not reported", riskLine, func(s *scene) { s.verdict.Risk = 0 }, "block: fact_unknown(risk)"},
 		{"not evaluated", require(RequireCompliant), func(s *scene) { s.verdict.Compliance = ComplianceNotEvaluated }, "block: fact_unknown(not_evaluated)"},
+		{"delegated", require(RequireCompliant), func(s *scene) { s.verdict.Compliance = ComplianceDelegated }, "block: fact_unknown(delegated_configmgr)"},
+		{"stale, new user", Requirement{Kind: RequireUserRisk}, func(s *scene) { old(s, CauseSourceFailing); s.record = nil }, "undecided: source_failing"},
+		{"stale, user without risk", Requirement{Kind: RequireUserRisk}, func(s *scene) { old(s, CauseSourceFailing); s.record.Risk = 0 }, "block: fact_unknown(user_risk)"},
+		{"stale, user without risk or name", Requirement{Kind: RequireUserRisk},
+			func(s *scene) { old(s, CauseSourceFailing); s.record = &UserRecord{ObjectID: "o"} }, "block: fact_unknown(user_risk)"},
 		{"nobody supplies it", riskLine, func(s *scene) { s.source.SetSupplies(Facts(FactOS)) }, "allow"}, // reported all the same
 		{"nobody supplies it, nor reports", riskLine, func(s *scene) { s.source.SetSupplies(Facts(FactOS)); s.verdict.Risk = 0 }, "block: fact_unknown(risk)"},
 	}
@@ -179,6 +184,9 @@ func TestExcusedPlatform(t *testing.T) {
 	}
 	s := newScene(now, require(RequireNotJailbroken))
 	s.verdict.Jailbroken = Unknown
+	s.tune = func(p *Posture) { p.from[FactOS] = 0 } // a platform that no source stands for
+	check(t, s.decide(), "block: fact_unknown(jailbroken)")
+	s.tune = nil
 	s.source.SetSupplies(Facts(FactOS)) // so that only the platform could have expired
 	s.source.Restore(now.Add(-time.Hour))
 	check(t, s.decide(), "block: fact_unknown(jailbroken)")

@@ -143,21 +143,25 @@ type Identity struct {
 	memo atomic.Pointer[memo] // the posture last built for this identity
 }
 
-// memo remembers a posture together with the directory that built it: after a
-// reload two directories with different sources serve side by side.
+// MemoOwner is the address that tells one directory's memos from another's: after
+// a reload two directories with different sources serve side by side.
+type MemoOwner struct {
+	_ byte // so that every owner has an address of its own
+}
+
 type memo struct {
-	owner   any
+	owner   *MemoOwner
 	posture *Posture
 }
 
 // Memo returns the posture that owner kept with SetMemo last, or nil. The caller
 // must check its generation. It is safe for concurrent use and allocates nothing.
-func (id *Identity) Memo(owner any) *Posture {
+func (id *Identity) Memo(owner *MemoOwner) *Posture {
 	if m := id.memo.Load(); m != nil && m.owner == owner {
 		return m.posture
 	}
 	return nil
 }
 
-// SetMemo keeps p for owner, which must be comparable, and forgets any other.
-func (id *Identity) SetMemo(owner any, p *Posture) { id.memo.Store(&memo{owner, p}) }
+// SetMemo keeps p for owner and forgets any other.
+func (id *Identity) SetMemo(owner *MemoOwner, p *Posture) { id.memo.Store(&memo{owner, p}) }

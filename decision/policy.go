@@ -31,7 +31,7 @@ type Policy struct {
 // Split returns the policy to enforce at t (nil: none) and the one to evaluate
 // for the record only (nil: none).
 func (p *Policy) Split(t time.Time) (enforce, report *Policy) {
-	if !p.ReportOnlyUntil.IsZero() && t.Before(p.ReportOnlyUntil) {
+	if t.Before(p.ReportOnlyUntil) {
 		if p.Parent != nil {
 			enforce, _ = p.Parent.Split(t)
 		}

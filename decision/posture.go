@@ -78,7 +78,7 @@ func (s *SourceState) Fail(c Cause) { s.failing.Store(uint32(c)) }
 // Evidence is one source's part in a posture.
 type Evidence struct {
 	State *SourceState
-	// Found is true if the source has the device (or, for user facts, the user).
+	// Found is true if the source has the device.
 	Found bool
 	// Confirmed is the record's own time as [Mono]; 0 means State.Confirmed.
 	Confirmed int64
@@ -177,7 +177,7 @@ func (p *Posture) freshness(e *Evidence, now int64, a Ages) Freshness {
 	if age <= limit {
 		return Fresh
 	}
-	if e.State.Failing() != CauseNone && a.StaleIfError > 0 {
+	if e.State.Failing() != CauseNone {
 		grace := int64(a.StaleIfError)
 		if age <= limit+grace+grace/1000*p.jitter {
 			return Stale

@@ -116,6 +116,8 @@ func TestExemption(t *testing.T) {
 		{"other device", Exemption{Device: serial, Until: until}, require(RequireEncrypted), nil, "block: not_encrypted"},
 		{"ends at its end", Exemption{Group: "staff", Until: now}, require(RequireEncrypted), nil, "block: not_encrypted"},
 		{"nobody in particular", Exemption{Until: until}, require(RequireEncrypted), nil, "block: not_encrypted"},
+		{"a device that the request does not name", Exemption{Device: laptop, Until: until}, require(RequireManaged), func(s *scene) { s.device = DeviceRef{} },
+			"block: device_unidentified"},
 		{"else step_up", Exemption{Group: "staff", Until: until}, Requirement{Kind: RequireRisk, ElseStepUp: mfa}, nil, "allow: risk_too_high(low)=warn"},
 		{"expression about the device", Exemption{Group: "staff", Until: until}, deviceExpr, nil, "allow: expression_failed(m)=warn"},
 		{"expression about the user", Exemption{Group: "staff", Until: until}, userExpr, nil, "block: expression_failed(m)"},
@@ -137,6 +139,10 @@ func TestExemption(t *testing.T) {
 			}
 			d := s.decide()
 			check(t, d, tt.want)
+			s.policy.Requirements[0].ElseWarn = true
+			if d := s.decide(); d.Warned() && d.Findings[0].Exempt != "" {
+				t.Errorf("a warning of the line itself is put down to the exemption: %+v", d.Findings[0])
+			}
 			if d.Warned() && d.Findings[0].Exempt != "spare part ordered" {
 				t.Errorf("the warning does not say why: %+v", d.Findings[0])
 			}

@@ -58,7 +58,7 @@ type CertificateOptions struct {
 	AllowAnyEKU bool
 
 	// CacheEntries bounds the certificates kept ready, default 16384, at most
-	// 1048576. One entry holds about 8 KiB.
+	// 1048576. One entry holds about 4 KiB.
 	CacheEntries int
 }
 

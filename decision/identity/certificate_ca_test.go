@@ -82,7 +82,7 @@ func (ca *certCA) issue(t testing.TB, change ...func(*x509.Certificate)) *x509.C
 	return signCert(t, template, ca, &certLeafKey().PublicKey)
 }
 
-func signCert(t testing.TB, template *x509.Certificate, ca *certCA, public *ecdsa.PublicKey) *x509.Certificate {
+func signCert(t testing.TB, template *x509.Certificate, ca *certCA, public any) *x509.Certificate {
 	t.Helper()
 	certSerial++
 	template.SerialNumber = big.NewInt(certSerial)

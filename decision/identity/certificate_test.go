@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,6 +9,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"strings"
 	"sync"
@@ -61,6 +63,12 @@ func TestCertificateOutcomes(t *testing.T) {
 		many[i] = sanName(2, fmt.Sprintf("a%d.example", i))
 	}
 
+	pinned := stranger.issue(t)
+	hugeKey := signCert(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: certID}, NotBefore: certT0.Add(-time.Hour), NotAfter: certT0.Add(time.Hour),
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}, root, &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), maxCertRSA, 1), E: 65537})
+
 	tests := []struct {
 		name  string
 		chain []*x509.Certificate
@@ -97,9 +105,13 @@ func TestCertificateOutcomes(t *testing.T) {
 			root.issue(t, withCertExtension(asn1.ObjectIdentifier{1, 2, 3}, false, make([]byte, maxCertBytes)))}, "malformed"},
 		{"too many names", []*x509.Certificate{root.issue(t, withSAN(false, many...))}, "malformed"},
 		{"no id", []*x509.Certificate{root.issue(t, withCN("reception"))}, "unmapped"},
+		{"too many certificates, most of no use", []*x509.Certificate{
+			root.issue(t), root.cert, root.cert, root.cert, root.cert, root.cert}, "chain_too_long"},
+		{"a leaf that is trusted by itself", []*x509.Certificate{pinned}, "usage"},
+		{"large RSA key", []*x509.Certificate{hugeKey}, "malformed"},
 		{"nil in the chain", []*x509.Certificate{root.issue(t), nil}, "malformed"},
 	}
-	c := newTestCertificates(t, certOptions(root))
+	c := newTestCertificates(t, certOptions(root, &certCA{cert: pinned}))
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cert, err := c.FromTLS(certState(tt.chain...), certT0)
@@ -164,9 +176,43 @@ func TestCertificateWarmCacheExpires(t *testing.T) {
 			t.Errorf("at %s: got %s, want %s", tt.now, got, tt.want)
 		}
 	}
-	cold := newTestCertificates(t, certOptions(root))
-	if cert, err := cold.FromTLS(state, time.Time{}); err == nil {
-		t.Errorf("cold cache at the zero time: got %v", cert)
+	lasting := newCertCA(t, "Lasting Root", nil, func(c *x509.Certificate) { c.NotAfter = certT0.AddDate(1000, 0, 0) })
+	always := lasting.issue(t, func(c *x509.Certificate) { c.NotAfter = certT0.AddDate(1000, 0, 0) })
+	cold := newTestCertificates(t, certOptions(lasting))
+	cert, err := cold.FromTLS(certState(always), time.Time{})
+	if got := certReason(t, cert, err); got != CertificateNotYetValid {
+		t.Errorf("cold cache at the zero time: got %s, want not_yet_valid", got)
+	}
+}
+
+// An authority's certificate ends and its successor, with the same key, takes
+// over: the leaf stays good.
+func TestCertificateRenewedAuthority(t *testing.T) {
+	root := newCertCA(t, "Device Root", nil)
+	first := newCertCA(t, "Issuing", root, func(c *x509.Certificate) { c.NotAfter = certT0.Add(time.Minute) })
+	renewed := signCert(t, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "Issuing", Organization: []string{"Example"}}, SubjectKeyId: first.cert.SubjectKeyId,
+		NotBefore: certT0.AddDate(0, -1, 0), NotAfter: certT0.AddDate(3, 0, 0),
+		KeyUsage: x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
+	}, root, &first.key.PublicKey)
+	leaf := first.issue(t)
+	o := certOptions(root)
+	o.Users = []UserMapping{{From: FieldSubjectCN}}
+	c := newTestCertificates(t, o)
+	old, err := c.FromTLS(certState(leaf, first.cert), certT0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := certT0.Add(time.Hour)
+	fresh, err := c.FromTLS(certState(leaf, renewed), later)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fresh.User.ID != old.User.ID {
+		t.Errorf("the user's id changed from %s to %s", old.User.ID, fresh.User.ID)
+	}
+	if again, err := c.FromForwarded([]*x509.Certificate{leaf}, later); err != nil || again != fresh {
+		t.Errorf("the renewed chain is not kept: %v, %v", again, err)
 	}
 }
 
@@ -332,6 +378,17 @@ func TestCertificateTwoCommonNames(t *testing.T) {
 	cert, err := c.FromTLS(certState(leaf), certT0)
 	if got := certReason(t, cert, err); got != CertificateUnmapped {
 		t.Errorf("got %s, want unmapped", got)
+	}
+}
+
+func TestCertificateError(t *testing.T) {
+	cause := errors.New("cause")
+	err := certError(CertificateTenant, cause)
+	if got, want := err.Error(), "client certificate: tenant: cause"; got != want || !errors.Is(err, cause) {
+		t.Errorf("got %q, want %q around the cause", got, want)
+	}
+	if got, want := certError(CertificateExpired, nil).Error(), "client certificate: expired"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

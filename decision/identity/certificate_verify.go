@@ -69,7 +69,9 @@ func (c *Certificates) verify(presented []*x509.Certificate, names *certNames, n
 // verifiableLeaf is leaf without the mark that a critical subject alternative
 // name was not understood, if we did understand it. crypto/x509 has no field
 // for otherName and marks an extension that holds nothing else. The leaf is
-// shared with its connection, so the change is made to a copy.
+// shared with its connection, so the change is made to a copy. It helps with
+// forwarded certificates only: crypto/tls has no such remedy, so a handshake
+// with verification fails before we see the certificate.
 func verifiableLeaf(leaf *x509.Certificate, names *certNames) *x509.Certificate {
 	if len(leaf.UnhandledCriticalExtensions) == 0 || len(names.upns) == 0 {
 		return leaf

@@ -20,7 +20,7 @@ func (is *issuer) user(r *claimReader, iss string) decision.User {
 	}
 	u.AuthTime = r.seconds("auth_time")
 	for _, capability := range r.texts("xms_cc", claimMaxList) {
-		if strings.EqualFold(capability, "cp1") {
+		if is.entra && strings.EqualFold(capability, "cp1") {
 			u.ClaimsChallenge = true
 		}
 	}
@@ -64,7 +64,7 @@ func claimEntraApp(r *claimReader) bool {
 	case "user":
 		return false
 	}
-	return len(r.text("scp")) == 0
+	return r.text("scp") == ""
 }
 
 // claimApp reports whether a token came from a client credentials grant. RFC

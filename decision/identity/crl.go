@@ -44,7 +44,8 @@ type CRLOptions struct {
 	Load func() ([]byte, error)
 	Save func([]byte) error
 	// MaxBytes bounds the list, default 64 MiB, at most 512 MiB. Reading a
-	// list takes about fifteen times its size for a moment.
+	// list takes about twelve times its size in memory for a moment, and
+	// keeping it one and a half times.
 	MaxBytes int64
 	// SoftFor is how long past nextUpdate a list may still be used, default 0,
 	// at most 30 days.

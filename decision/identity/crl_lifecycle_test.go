@@ -231,12 +231,19 @@ func TestCRLDefaultClient(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/a.crl", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(der) })
 	mux.HandleFunc("/large", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) })
+	mux.HandleFunc("/endless", func(w http.ResponseWriter, _ *http.Request) {
+		for block := make([]byte, 4096); ; {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+	})
 	mux.Handle("/moved", http.RedirectHandler("/a.crl", http.StatusFound))
 	mux.Handle("/loop", http.RedirectHandler("/loop", http.StatusFound))
 	mux.Handle("/ldap", http.RedirectHandler("ldap://pki.example/", http.StatusFound))
 	server := httptest.NewServer(mux)
 	for path, want := range map[string]string{
-		"/a.crl": "", "/moved": "", "/large": "larger than", "/loop": "too many redirects", "/ldap": "another scheme", "/none": "status 404",
+		"/a.crl": "", "/moved": "", "/large": "larger than", "/endless": "larger than", "/loop": "too many redirects", "/ldap": "another scheme", "/none": "status 404",
 	} {
 		c, err := NewCRL(CRLOptions{
 			URL: server.URL + path, Issuers: []*x509.Certificate{ca.cert}, MaxBytes: 64 << 10, Now: func() time.Time { return certT0 },

@@ -65,7 +65,7 @@ func TestForwardedParse(t *testing.T) {
 	alb := func(s string) http.Header { return http.Header{"X-Amzn-Mtls-Clientcert-Leaf": {s}} }
 	cert := `Cert="` + fwdEnvoy(fwdPEM(leaf)) + `"`
 	evil := `Cert="` + fwdEnvoy(fwdPEM(other)) + `"`
-	large := fwdEnvoy(fwdPEM(&x509.Certificate{Raw: make([]byte, maxCertBytes+1)}))
+	large := fwdEnvoy(fwdPEM(issuing.issue(t, withCertExtension(oidCRLReason, false, make([]byte, maxCertBytes)))))
 	six := []*x509.Certificate{leaf, issuing.cert, issuing.cert, issuing.cert, issuing.cert, issuing.cert}
 	mine, malformed, duplicate, unverified := error(nil), ErrForwardedMalformed, ErrForwardedDuplicate, ErrForwardedUnverified
 
@@ -161,6 +161,14 @@ func TestForwardedParse(t *testing.T) {
 				t.Errorf("got %d certificates, want %d", len(chain), len(tt.chain))
 			}
 		})
+	}
+	for name, h := range map[string]http.Header{
+		"one line": {"Client-Cert": {strings.Repeat("a", maxForwardedText+1)}},
+		"together": {"Client-Cert": {":AA==:"}, "Client-Cert-Chain": slices.Repeat([]string{":AAAA:"}, maxForwardedText/6)},
+	} {
+		if _, err := dialectRFC9440.Parse(h); err == nil || !strings.Contains(err.Error(), "too large") {
+			t.Errorf("%s: got %v, want it refused unread", name, err)
+		}
 	}
 	if !errors.Is(ErrForwardedUnverified, ErrForeign) {
 		t.Error("an unverified certificate is not foreign")

@@ -23,7 +23,12 @@ type jwksHTTP struct {
 	client *http.Client
 	issuer string // discover from here; "" if url is given
 	url    string
+	reads  int
 }
+
+// jwksRediscover is after how many reads, about a day, the metadata is read
+// again: an old address may go on to serve old keys.
+const jwksRediscover = 96
 
 func (o *jwksHTTP) remote() bool { return true }
 
@@ -34,12 +39,14 @@ func (o *jwksHTTP) changed() (bool, error) { return true, nil }
 func (o *jwksHTTP) read(ctx context.Context) ([]byte, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*jwksTimeout)
 	defer cancel()
-	if o.url == "" {
+	if o.reads++; o.url == "" || o.issuer != "" && o.reads%jwksRediscover == 0 {
 		found, err := o.discover(ctx)
-		if err != nil {
+		switch {
+		case err == nil:
+			o.url = found
+		case o.url == "":
 			return nil, 0, err
 		}
-		o.url = found
 	}
 	body, header, err := o.get(ctx, o.url)
 	if err != nil {

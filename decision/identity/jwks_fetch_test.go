@@ -69,6 +69,48 @@ func TestFetchDiscovery(t *testing.T) {
 	server.Client().CloseIdleConnections()
 }
 
+// TestFetchRediscovers checks that an issuer which moves its keys is followed,
+// at once when the old address fails and within a day when it does not.
+func TestFetchRediscovers(t *testing.T) {
+	keys := "/old"
+	mux := http.NewServeMux()
+	server := httptest.NewTLSServer(mux)
+	defer server.Close()
+	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
+		if keys == "" {
+			http.Error(w, "down", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte(`{"issuer":"` + server.URL + `","jwks_uri":"` + server.URL + keys + `"}`))
+	})
+	for _, path := range []string{"/old", "/new"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(path)) })
+	}
+	origin := &jwksHTTP{client: jwksClient(server.Client()), issuer: server.URL}
+	for i := 1; i <= 2*jwksRediscover; i++ {
+		want := "/old"
+		switch {
+		case i >= 2*jwksRediscover:
+			want = "/new"
+			keys = "/new"
+		case i > 10:
+			keys = "" // the metadata is down: the known address goes on
+		}
+		body, _, err := origin.read(t.Context())
+		if err != nil || string(body) != want {
+			t.Fatalf("read %d: got %q, %v, want %q", i, body, err, want)
+		}
+	}
+	origin.url = server.URL + "/gone"
+	if _, _, err := origin.read(t.Context()); err == nil {
+		t.Error("address gone: got no error")
+	}
+	if body, _, err := origin.read(t.Context()); err != nil || string(body) != "/new" {
+		t.Errorf("after that: got %q, %v, want /new", body, err)
+	}
+	server.Client().CloseIdleConnections()
+}
+
 // TestFetchDefaultClient checks the limits of the client that is used when none
 // is configured.
 func TestFetchDefaultClient(t *testing.T) {

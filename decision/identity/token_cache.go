@@ -9,7 +9,7 @@ import (
 const (
 	tokenShards     = 64
 	tokenShardShift = 64 - 6  // the top bits of a hash choose the shard
-	tokenEntryBytes = 4 << 10 // share of one entry in the bound by bytes
+	tokenEntryBytes = 8 << 10 // share of one entry in the bound by bytes
 )
 
 // tokenCache remembers verified tokens by their whole text. A seeded hash finds

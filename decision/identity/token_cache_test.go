@@ -21,7 +21,7 @@ func TestCacheBounds(t *testing.T) {
 		}
 		c.check(t)
 	}
-	c := newTokenCache(100) // 400 KiB
+	c := newTokenCache(50) // 400 KiB
 	for i := range 100 {
 		c.put(fmt.Sprint("token", i), &Token{size: 40 << 10})
 	}

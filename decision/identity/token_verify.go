@@ -3,6 +3,7 @@ package identity
 import (
 	"crypto/sha256"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -136,11 +137,39 @@ func tokenInvalid(err error) (reason, claim string) {
 	return ReasonClaim, ""
 }
 
+// detach drops the claims and copies what is kept out of the decoded payload,
+// so that the payload can be freed.
+func (k *Token) detach(j *joseToken) {
+	k.User.Claims = nil
+	u := &k.User
+	for _, s := range []*string{
+		&u.ID, &u.Subject, &u.ObjectID, &u.Name, &u.Email, &u.Client, &u.ACR, &k.ID, &k.Session,
+	} {
+		*s = strings.Clone(*s)
+	}
+	size := 0
+	for _, list := range [][]string{u.Groups, u.ACRs, u.AMR} {
+		for i := range list {
+			list[i] = strings.Clone(list[i])
+			size += tokenPerValue + len(list[i])
+		}
+	}
+	for i := range k.Device {
+		k.Device[i].Value = strings.Clone(k.Device[i].Value)
+	}
+	k.size = tokenFixed + len(j.raw) + size
+}
+
+// Parts of the estimate of a remembered token's memory.
+const (
+	tokenFixed    = 1200
+	tokenPerValue = 40
+)
+
 // tokenSize estimates the memory of a remembered token: its text, its decoded
 // payload, and the map of claims that shares memory with that.
 func tokenSize(j *joseToken, claims map[string]any) int {
-	const fixed, perValue = 1024, 64
-	return fixed + len(j.raw) + len(j.payload) + perValue*tokenValues(claims)
+	return tokenFixed + len(j.raw) + len(j.payload) + tokenPerValue*tokenValues(claims)
 }
 
 func tokenValues(v any) int {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -101,6 +102,18 @@ func TestCompileErrors(t *testing.T) {
 		{"expression device", "p\n require expression device.managed x", noDevice, "f:2: require expression device.managed x: no issuer and no certificate block names a device"},
 		{"expression request", "p\n require expression `request.method == \"GET\"` x", Environment{}, ``},
 
+		{"expression user fact", "p\n require expression `user.risk == \"low\"` x", noIssuers, "f:2: require expression `user.risk == \"low\"` x: no issuer is configured, and no certificate block names a user"},
+
+		{"stranger", "p\n on_unknown warn\n require expression user.app_only x", everything(),
+			`f:3: policy p: require expression user.app_only x: it reads the user, and on_unknown warn would let everybody pass who is not signed in; add: require user`},
+		{"stranger inherited", "q\n on_unknown warn\n require expression user.app_only x\n require group a\np\n on_unknown warn\n extends q", everything(), ``},
+		{"stranger, else warn", "p\n on_unknown warn\n require expression user.app_only x else warn", everything(), ``},
+		{"stranger, on_unknown block", "p\n require expression user.app_only x", everything(), ``},
+		{"nameless device", "p\n on_unknown warn\n require proof token else warn\n require expression device.known x", everything(),
+			`f:4: policy p: require expression device.known x: it reads the device, and on_unknown warn would let every request pass that names none; add: require device`},
+		{"nameless device, required", "p\n on_unknown warn\n require device\n require expression device.known x", everything(), ``},
+		{"nameless device, fact", "p\n on_unknown warn\n require expression `device.known || device.encrypted` x", everything(), ``},
+
 		{"poll interval", "p\n require compliant\n freshness critical", polled, `f:3: policy p: max_age 1m is below the poll interval 5m of source intune, which supplies compliance`},
 		{"poll interval of another fact", "p\n require encrypted\n freshness critical", polled, ``},
 		{"poll interval, presence", "p\n require device\n max_age 30s", polled, `f:3: policy p: max_age 30s is below the poll interval 5m of source intune, which supplies devices`},
@@ -172,6 +185,8 @@ func TestStepUpErrors(t *testing.T) {
 		{"context 01", one(StepUpFor{Issuer: "entra", AuthContext: "c01"}), `s:1: step_up s: bad auth_context "c01": c1 to c99`},
 		{"divided acr", one(StepUpFor{Issuer: "corp", ACRValues: []string{"a b"}}), `s:1: step_up s: acr_values has an empty, overlong or divided value`},
 		{"empty amr", one(StepUpFor{Issuer: "corp", AMR: []string{""}}), `s:1: step_up s: amr has an empty, overlong or divided value`},
+		{"many values", one(StepUpFor{Issuer: "corp", AMR: make([]string, 65)}), `s:1: step_up s: amr has 65 values: at most 64`},
+		{"many blocks", []StepUpConfig{{Name: "s", Place: "s:1", For: make([]StepUpFor, 65)}}, `s:1: step_up s has 65 for blocks: at most 64`},
 		{"attests unknown", one(StepUpFor{Issuer: "entra", AuthContext: "c2", Attests: []string{"user"}}),
 			`s:1: step_up s: unknown word "user" after attests; accepted: managed, compliant, encrypted, updated, not_jailbroken, not_malware, risk, os, trust, ownership`},
 		{"attests twice", one(StepUpFor{Issuer: "entra", AuthContext: "c2", Attests: []string{"os", "os"}}), `s:1: step_up s: attests os is named twice`},
@@ -263,4 +278,24 @@ func TestRevision(t *testing.T) {
 	if rev("p\n require user", steps) != base {
 		t.Error("a changed step-up changes the revision of a policy without it")
 	}
+}
+
+// A set may be used by many requests at once.
+func TestConcurrentUse(t *testing.T) {
+	now := time.Now()
+	set := mustCompile(t, "p\n require expression `device.secure_boot || device.encrypted && \"finance\" in user.groups` x\n require risk at_most none else step_up mfa")
+	p := mustPolicy(t, set, "p")
+	q := request(source(now), laptop(now), now)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 200 {
+				if d := decide(set, p, q); d.Outcome != decision.RequestStepUp {
+					t.Errorf("got %s, want step_up", d.Outcome)
+				}
+			}
+			_ = Explain(p, set.Engine, q).String()
+		})
+	}
+	wg.Wait()
 }

@@ -11,6 +11,7 @@ const (
 	maxFlattened  = 512 // requirements of one policy, inherited ones included
 	maxExpression = 2048
 	maxErrors     = 20 // reported at once
+	maxValues     = 64 // for blocks of a step_up, and values in one of its lists
 )
 
 // Line is one line of a configuration block.

@@ -247,3 +247,40 @@ func TestInheritedExpressionAges(t *testing.T) {
 		}
 	}
 }
+
+// A realistic configuration: three policies in a chain.
+func TestCompileChain(t *testing.T) {
+	set := mustCompile(t, `
+standard
+	require user
+	require managed
+	require compliant
+	require encrypted
+	require not jailbroken
+	require risk at_most medium
+	require risk at_most low else step_up mfa
+	require os windows 10.0.22631 macos 14.5 ios 17.5 android 14
+	require checked_in within 14d
+finance
+	extends standard
+	require group finance-users
+	require proof certificate
+	require step_up mfa
+	require expression `+"`device.ownership == \"corporate\"`"+` "Only company-owned devices reach finance."
+	freshness sensitive
+finance_next
+	extends finance
+	require expression device.secure_boot "Secure boot must be on."
+`)
+	p := mustPolicy(t, set, "finance_next")
+	if len(p.Requirements) != 14 || p.Ages != (decision.Ages{MaxAge: 5 * time.Minute, StaleIfError: 30 * time.Minute}) {
+		t.Errorf("got %d requirements and %+v, want 14 and the ages of sensitive", len(p.Requirements), p.Ages)
+	}
+	r := p.Requirements[12]
+	if r.Message != "Only company-owned devices reach finance." || r.Policy != "finance" || r.Expr.Facts() != decision.Facts(decision.FactOwnership) {
+		t.Errorf("got %+v", r)
+	}
+	if set.Warnings != nil {
+		t.Errorf("warnings: %q", set.Warnings)
+	}
+}

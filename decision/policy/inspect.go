@@ -17,7 +17,7 @@ type uses struct {
 	facts  decision.FactSet
 	record bool // a field of the device's record that is no fact
 	device bool // any field of device
-	user   bool // any field of user but its facts, or a claim
+	user   bool // any field of user, or a claim
 	claims bool
 }
 
@@ -85,7 +85,7 @@ func (in *inspector) visitSelect(e ast.Expr) error {
 	in.facts |= f.facts
 	in.record = in.record || f.record
 	in.device = in.device || object == "device"
-	in.user = in.user || object == "user" && f.facts == 0
+	in.user = in.user || object == "user"
 	return nil
 }
 

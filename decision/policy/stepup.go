@@ -53,6 +53,10 @@ func (c *compiler) compileStepUp(cfg *StepUpConfig) *decision.StepUp {
 	if len(cfg.For) == 0 {
 		c.bad.add(cfg.Place, "step_up %s has no for block: no issuer could do it", cfg.Name)
 	}
+	if len(cfg.For) > maxValues {
+		c.bad.add(cfg.Place, "step_up %s has %d for blocks: at most %d", cfg.Name, len(cfg.For), maxValues)
+		return su
+	}
 	attests := false
 	for i := range cfg.For {
 		f := &cfg.For[i]
@@ -92,10 +96,11 @@ func (c *compiler) method(cfg *StepUpConfig, f *StepUpFor) (decision.StepUpMetho
 			return m, fmt.Errorf("issuer %s is not an Entra issuer and has no auth_context; use acr_values or amr", f.Issuer)
 		}
 	}
-	for name, list := range map[string][]string{"acr_values": f.ACRValues, "amr": f.AMR} {
-		if slices.ContainsFunc(list, func(v string) bool { return v == "" || len(v) > maxWord || strings.ContainsAny(v, " \t\r\n") }) {
-			return m, fmt.Errorf("%s has an empty, overlong or divided value", name)
-		}
+	if err := checkValues("acr_values", f.ACRValues); err != nil {
+		return m, err
+	}
+	if err := checkValues("amr", f.AMR); err != nil {
+		return m, err
 	}
 	if m.AuthContext == "" && len(m.ACRValues) == 0 && len(m.AMR) == 0 && cfg.MaxAge == "" {
 		return m, fmt.Errorf("for %s asks for nothing: add auth_context, acr_values or amr, or max_age to the step_up", f.Issuer)
@@ -114,6 +119,20 @@ func (c *compiler) method(cfg *StepUpConfig, f *StepUpFor) (decision.StepUpMetho
 		return m, fmt.Errorf("attests needs an auth_context: only an authentication context shows that %s checked the device", f.Issuer)
 	}
 	return m, nil
+}
+
+// checkValues checks a list of claim values. A blank would divide the value on
+// its way to the issuer (acr_values is a space-separated parameter).
+func checkValues(word string, values []string) error {
+	if len(values) > maxValues {
+		return fmt.Errorf("%s has %d values: at most %d", word, len(values), maxValues)
+	}
+	for _, v := range values {
+		if v == "" || len(v) > maxWord || strings.ContainsAny(v, " \t\r\n") {
+			return fmt.Errorf("%s has an empty, overlong or divided value", word)
+		}
+	}
+	return nil
 }
 
 func attestWords() []string {

@@ -277,7 +277,7 @@ func TestChangesShareASync(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if syncs != 2 {
-		t.Errorf("%d syncs for %d changes, want 2", syncs, n)
+	if syncs > 2 {
+		t.Errorf("%d syncs for %d changes, want at most 2", syncs, n)
 	}
 }

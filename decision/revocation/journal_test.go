@@ -80,8 +80,8 @@ func TestLastLineCutAnywhere(t *testing.T) {
 	}
 }
 
-// No damage of one byte may change what is revoked: it is found out, or it
-// only costs the last line its newline.
+// No damage of one byte may change what is revoked: it is found out, or it is
+// the last newline, which is put back.
 func TestEveryFlippedByte(t *testing.T) {
 	whole := threeEntries(t)
 	path := newPath(t)
@@ -106,7 +106,7 @@ func TestEveryFlippedByte(t *testing.T) {
 			}
 			got := users(l)
 			closeList(t, l)
-			if i != len(whole)-1 {
+			if i != len(whole)-1 || got != "one three" {
 				t.Errorf("byte %d ^ %#x: opened with %q", i, mask, got)
 			}
 		}
@@ -148,6 +148,7 @@ func TestDamage(t *testing.T) {
 		"line twice":                 {join(whole, lines[4]), "one three", 0},
 		"garbage at the end, ended":  {join(whole, []byte("garbage\n")), "", 6},
 		"garbage at the end":         {join(whole, []byte("garbage")), "one three", 0},
+		"last newline is zero":       {join(whole[:len(whole)-1], zeros[:1]), "one three", 0},
 		"empty line":                 {join(lines[0], []byte("\n"), lines[1]), "", 2},
 		"overlong line":              {join(lines[0], bytes.Repeat([]byte("x"), maxLine+1), []byte("\n")), "", 2},
 		"zeros at the end":           {join(whole, zeros), "one three", 0},

@@ -334,3 +334,30 @@ func BenchmarkAddParallel(b *testing.B) {
 		}
 	})
 }
+
+func BenchmarkOpen(b *testing.B) {
+	const n = 100_000
+	path := newPath(b)
+	j := newJournal(path)
+	err := j.rewrite(func(yield func(*record) bool) {
+		for i := range n {
+			e := deviceEntry("asset", fmt.Sprint("laptop-", i))
+			e.ID, e.Since, e.Reason = newID(), time.Now(), "reported lost"
+			if err := e.normalize(); err != nil || !yield(newRecord(e)) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	_ = j.f.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		l := openList(b, path, Options{})
+		if l.Len() != n {
+			b.Fatalf("%d entries", l.Len())
+		}
+		closeList(b, l)
+	}
+}

@@ -58,6 +58,13 @@ func replay(path string, r io.Reader, apply func(line) error) (tail, error) {
 		if errors.Is(err, bufio.ErrBufferFull) {
 			lineErr = errors.New("line is too long")
 		}
+		if lineErr != nil && err == io.EOF && len(body) > 0 {
+			// Whole but for a damaged newline: no torn write looks like that.
+			whole, wholeErr := decodeLine(body[:len(body)-1])
+			if wholeErr == nil {
+				parsed, lineErr, b, t.torn = whole, nil, body[:len(body)-1], true
+			}
+		}
 		switch {
 		case bad != nil && lineErr == nil:
 			return t, bad

@@ -78,8 +78,9 @@ func BenchmarkTableFind(b *testing.B) {
 	})
 	b.Run("miss", func(b *testing.B) {
 		b.ReportAllocs()
+		stranger := entra(1 << 40)
 		for b.Loop() {
-			if _, ok := t.Find(entra(1 << 40)); ok {
+			if _, ok := t.Find(stranger); ok {
 				b.Fatal("found")
 			}
 		}
@@ -90,6 +91,36 @@ func BenchmarkTableFind(b *testing.B) {
 		for b.Loop() {
 			i++
 			_ = t.Verdict(i % million)
+		}
+	})
+}
+
+func BenchmarkPosture(b *testing.B) {
+	runners := make([]*Runner, 3)
+	for i := range runners {
+		runners[i] = loaded(b, fleet(1000, nil)...)
+	}
+	d := NewDirectory(runners, DirectoryOptions{})
+	id := identity(entra(7))
+	id.User = decision.User{ID: "u", Name: "user000007@corp.example"}
+	b.Run("memo", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = d.Posture(id)
+		}
+	})
+	b.Run("memo parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				_ = d.Posture(id)
+			}
+		})
+	})
+	b.Run("build", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = d.build(id, nil)
 		}
 	})
 }

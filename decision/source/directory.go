@@ -21,26 +21,31 @@ type DirectoryOptions struct {
 // identity. It has no goroutine and no state of its own besides the memo in each
 // identity, and is safe for concurrent use.
 type Directory struct {
-	runners    []*Runner
-	revoked    func(*decision.Identity, []decision.Key) *decision.Revocation
-	generation *atomic.Uint64
+	runners []*Runner
+	revoked func(*decision.Identity, []decision.Key) *decision.Revocation
+	// generations are the counters whose sum is the generation.
+	generations []*atomic.Uint64
+	owner       decision.MemoOwner
 }
 
 // NewDirectory makes a directory of runners in configuration order.
 func NewDirectory(runners []*Runner, o DirectoryOptions) *Directory {
-	d := &Directory{runners: runners, revoked: o.Revoked, generation: o.Generation}
-	if d.generation == nil {
-		d.generation = new(atomic.Uint64)
+	d := &Directory{runners: runners, revoked: o.Revoked}
+	if o.Generation != nil {
+		d.generations = append(d.generations, o.Generation)
+	}
+	for _, r := range runners {
+		d.generations = append(d.generations, &r.gen)
 	}
 	return d
 }
 
 // Generation grows with every change of what any source, or whoever shares the
-// counter, knows. A posture of an older generation must be built again.
+// counter, knows: counters that only grow have a sum that only grows. A posture of an older generation must be built again.
 func (d *Directory) Generation() uint64 {
-	g := d.generation.Load()
-	for _, r := range d.runners {
-		g += r.gen.Load()
+	var g uint64
+	for _, c := range d.generations {
+		g += c.Load()
 	}
 	return g
 }
@@ -57,7 +62,7 @@ func (d *Directory) Posture(id *decision.Identity) *decision.Posture {
 }
 
 func (d *Directory) memo(id *decision.Identity) *decision.Posture {
-	if p := id.Memo(d); p != nil && p.Generation == d.Generation() {
+	if p := id.Memo(&d.owner); p != nil && p.Generation == d.Generation() {
 		return p
 	}
 	return nil
@@ -75,7 +80,7 @@ func (d *Directory) build(id *decision.Identity, causes []decision.Cause) (*deci
 		p.Revoked = d.revoked(id, s.keys)
 	}
 	if s.settled {
-		id.SetMemo(d, p)
+		id.SetMemo(&d.owner, p)
 	}
 	return p, s
 }

@@ -12,7 +12,11 @@ func (t *Table) store(blob []byte) (off uint32, ok bool) {
 		if len(t.chunks) == maxChunks {
 			return 0, false
 		}
-		t.chunks = append(t.chunks, make([]byte, 0, chunkSize))
+		size := chunkSize
+		if last < 0 {
+			size = 1 << 10 // most tables in the world are small: the first chunk grows
+		}
+		t.chunks = append(t.chunks, make([]byte, 0, size))
 		last++
 	}
 	chunk := t.chunks[last]

@@ -80,6 +80,9 @@ func (s *Sweep) SetConfirmed(t time.Time, why error) { s.confirmed, s.why = t, w
 // SetFacts narrows or widens what the source reports, from what this sweep saw.
 func (s *Sweep) SetFacts(f decision.FactSet) { s.facts, s.factsSet = f, true }
 
+// Devices returns how many devices were emitted, bad ones included.
+func (s *Sweep) Devices() int { return s.devices }
+
 // BadRows returns the number of bad records and the first [MaxBadRows] of them.
 func (s *Sweep) BadRows() (int, []BadRow) { return s.bad, s.badRows }
 

@@ -185,7 +185,13 @@ func (r *Runner) unchanged(sweep *Sweep, start time.Time) (result string, err er
 		r.view.Store(&view{table: v.table, since: at})
 		defer r.bump()
 	}
-	r.confirm(confirmation(sweep, start), sweep.why)
+	confirmed := confirmation(sweep, start)
+	r.mu.Lock()
+	if p := r.journal.pending; p != nil { // what waits for an operator is confirmed too
+		p.confirmed, p.since = confirmed, at
+	}
+	r.mu.Unlock()
+	r.confirm(confirmed, sweep.why)
 	return "unchanged", nil
 }
 

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"os"
@@ -75,29 +76,65 @@ func letters(content []byte) string {
 	}, string(content))
 }
 
-func addFiles(f *testing.F, files ...string) {
+// content returns a file of testdata.
+func content(f *testing.F, name string) []byte {
+	f.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		f.Fatal(err)
+	}
+	return b
+}
+
+// addRows adds the file and, as small seeds are mutated to better effect, its
+// header with each row alone.
+func addRows(f *testing.F, files ...string) {
 	f.Helper()
 	for _, name := range files {
-		content, err := os.ReadFile(filepath.Join("testdata", name))
+		b := content(f, name)
+		f.Add(b)
+		r := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(b, []byte("\ufeff"))))
+		r.FieldsPerRecord = -1
+		rows, err := r.ReadAll()
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(content)
+		for _, row := range rows[1:] {
+			var one bytes.Buffer
+			w := csv.NewWriter(&one)
+			if err := w.WriteAll([][]string{rows[0], row}); err != nil {
+				f.Fatal(err)
+			}
+			f.Add(one.Bytes())
+		}
 	}
 }
 
 func FuzzIntuneCSV(f *testing.F) {
-	addFiles(f, "intune_new.csv", "intune_old.csv", "intune_api.csv")
+	addRows(f, "intune_new.csv", "intune_old.csv", "intune_api.csv")
+	f.Add([]byte("Device ID,Compliance\n11111111-aaaa-4bbb-8ccc-000000000001,Compliant\n\"unclosed"))
 	f.Fuzz(func(t *testing.T, content []byte) { checkEmitted(t, content, FormatIntuneCSV) })
 }
 
 func FuzzCSV(f *testing.F) {
-	addFiles(f, "plain.csv")
+	addRows(f, "plain.csv")
+	f.Add([]byte("\ufeffserial;id:asset;compliance\r\nx1;\"a\nb\";in grace\r\nx2;y"))
 	f.Fuzz(func(t *testing.T, content []byte) { checkEmitted(t, content, FormatCSV) })
 }
 
 func FuzzJSON(f *testing.F) {
-	addFiles(f, "inventory.json")
+	b := content(f, "inventory.json")
+	f.Add(b)
+	var doc struct{ Devices, Users []json.RawMessage }
+	if err := json.Unmarshal(b, &doc); err != nil {
+		f.Fatal(err)
+	}
+	for _, d := range doc.Devices {
+		f.Add([]byte(`{"version":1,"devices":[` + string(d) + `]}`))
+	}
+	for _, u := range doc.Users {
+		f.Add([]byte(`{"users":[` + string(u) + `],"devices":[],"version":1}`))
+	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		checkEmitted(t, content, FormatJSON)
 		if c := collect(content, FormatJSON); c.err == nil && !json.Valid(bytes.TrimPrefix(content, []byte("\ufeff"))) {

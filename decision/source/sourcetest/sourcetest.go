@@ -284,6 +284,9 @@ func sweep(t *testing.T, s source.Syncer) []decision.Verdict {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if sw.Devices() != table.Len() {
+		t.Errorf("Sync emitted %d records of %d devices: each once", sw.Devices(), table.Len())
+	}
 	if n := table.AmbiguousKeys(); n > 0 {
 		t.Errorf("Sync emitted %d ambiguous ids", n)
 	}

@@ -1,0 +1,132 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gatehouse-project/gatehouse/decision/policy"
+)
+
+// offline is the compliance app of a configuration, provisioned in this process
+// and never started: no listener, no background work, no write outside a
+// temporary directory.
+type offline struct {
+	app *App
+	dir string
+}
+
+// openOffline provisions the app. Notes about what cannot be known offline go to
+// warn.
+func openOffline(file, adapter string, warn io.Writer) (o *offline, err error) {
+	config, err := readConfig(file, adapter, warn)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := appOf(config)
+	if err != nil {
+		return nil, err
+	}
+	o = &offline{}
+	o.dir, err = os.MkdirTemp("", "gatehouse-explain-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			o.close()
+		}
+	}()
+	raw, err = relocate(raw, o.dir)
+	if err != nil {
+		return nil, err
+	}
+	err = o.provision(raw)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range o.app.sources {
+		if st := s.runner.State(); !st.Loaded() {
+			fmt.Fprintf(warn, "note: nothing is known offline from source %s; what only it knows is undecided\n", st.Name)
+		}
+	}
+	return o, nil
+}
+
+func appOf(config []byte) (json.RawMessage, error) {
+	var cfg struct {
+		Apps map[string]json.RawMessage `json:"apps"`
+	}
+	err := json.Unmarshal(config, &cfg)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	raw, ok := cfg.Apps["compliance"]
+	if !ok {
+		return nil, errors.New("configuration: it has no compliance app; in a Caddyfile that is the global option `compliance { ... }`")
+	}
+	return raw, nil
+}
+
+// relocate moves everything that the app writes into dir, and cuts what it would
+// share with a running gateway. Unknown members stay, so that the app's own
+// strictness applies.
+func relocate(raw json.RawMessage, dir string) (json.RawMessage, error) {
+	var app map[string]json.RawMessage
+	err := json.Unmarshal(raw, &app)
+	if err != nil {
+		return nil, fmt.Errorf("configuration of the compliance app: %w", err)
+	}
+	put := func(name string, v any) {
+		// Strings and maps of strings: cannot fail.
+		app[name], _ = json.Marshal(v)
+	}
+	put("state_dir", filepath.Join(dir, "state"))
+	put("keys", map[string]string{"dir": filepath.Join(dir, "keys")})
+	delete(app, "operator_token") // its placeholder may not resolve here, and nothing asks for it
+	var cache map[string]json.RawMessage
+	if json.Unmarshal(app["cache"], &cache) == nil && cache["redis"] != nil {
+		delete(cache, "redis")
+		put("cache", cache)
+	}
+	return json.Marshal(app)
+}
+
+func (o *offline) provision(raw json.RawMessage) error {
+	off := false
+	cfg := &caddy.Config{
+		Admin: &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &off}},
+		// The answer is the output; only what is wrong belongs on the terminal.
+		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
+			caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{Level: "ERROR"}},
+		}},
+		AppsRaw: caddy.ModuleMap{"compliance": raw},
+	}
+	ctx, err := caddy.ProvisionContext(cfg)
+	if err != nil {
+		return err
+	}
+	mod, err := ctx.AppIfConfigured("compliance")
+	if err != nil {
+		return err
+	}
+	o.app = mod.(*App)
+	return nil
+}
+
+func (o *offline) explain(in *ExplainRequest) (*policy.Explanation, error) {
+	return o.app.Explain(in, time.Now())
+}
+
+func (o *offline) close() {
+	if o.app != nil {
+		_ = o.app.Cleanup() // the process ends: nothing is left to give back
+	}
+	_ = os.RemoveAll(o.dir)
+}

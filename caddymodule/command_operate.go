@@ -1,0 +1,268 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-project/gatehouse/decision/revocation"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+)
+
+func revokeCommand() caddycmd.Command {
+	return caddycmd.Command{
+		Name: "revoke", Usage: "--device KIND:VALUE | --user NAME | --certificate SHA256 --reason TEXT [--for 24h]",
+		Short: "Locks a device, a user or a certificate out, now and on open connections",
+		Long: `
+Locks a device, a user or a certificate out within a second, in every policy.
+The revocation is on disk before the command returns, and survives restarts.
+Without --for it holds until it is released.
+
+  gatehouse revoke --device serial:PF3XYZ12 --reason "stolen, ticket 4711"
+  gatehouse revoke --user alice@corp.example --reason "leaver" --for 24h
+`,
+		CobraFunc: func(cmd *cobra.Command) {
+			adminFlags(cmd)
+			jsonFlag(cmd)
+			f := cmd.Flags()
+			f.String("device", "", "Device id: kind:value, or a bare Entra device id")
+			f.String("user", "", "Object id, gateway user id or sign-in name")
+			f.String("certificate", "", "SHA-256 of the certificate, in hexadecimal")
+			f.String("reason", "", "Why; required")
+			f.String("owner", os.Getenv("USER"), "Who asks, for the log")
+			f.String("for", "", "How long, such as 24h or 14d")
+			cmd.Args = cobra.NoArgs
+			cmd.RunE = runRevoke
+		},
+	}
+}
+
+func runRevoke(cmd *cobra.Command, _ []string) error {
+	in := RevokeRequest{
+		Device: flagValue(cmd, "device"), User: flagValue(cmd, "user"), Certificate: flagValue(cmd, "certificate"),
+		Reason: flagValue(cmd, "reason"), Owner: flagValue(cmd, "owner"), For: flagValue(cmd, "for"),
+	}
+	given := 0
+	for _, v := range []string{in.Device, in.User, in.Certificate} {
+		if v != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		return errors.New("give exactly one of --device, --user and --certificate")
+	}
+	if in.Reason == "" {
+		return errors.New(`say why: --reason "..."`)
+	}
+	if in.For != "" {
+		d, err := caddy.ParseDuration(in.For)
+		if err != nil || d <= 0 {
+			return fmt.Errorf("--for %q is not a duration such as 24h or 14d", in.For)
+		}
+	}
+	return askAdmin(cmd, http.MethodPost, "revoke", in, "", func(w io.Writer, e *revocation.Entry) {
+		until := "until it is released"
+		if !e.Until.IsZero() {
+			until = "until " + e.Until.UTC().Format(time.RFC3339)
+		}
+		fmt.Fprintf(w, "revoked %s %s, %s\nid %s\n", e.Kind, visible(subject(e)), until, e.ID)
+	})
+}
+
+func subject(e *revocation.Entry) string {
+	if e.Kind == revocation.KindDevice {
+		return e.Device.Kind + ":" + e.Device.Value
+	}
+	return firstOf(e.User, e.Certificate, e.Session)
+}
+
+func releaseCommand() caddycmd.Command {
+	return caddycmd.Command{
+		Name: "release", Usage: "ID --operator-token-file FILE",
+		Short: "Ends a revocation",
+		Long: `
+Ends the revocation with this id; revoke prints it, and so does devices ID.
+This loosens, so it needs the operator token of the configuration.
+`,
+		CobraFunc: func(cmd *cobra.Command) {
+			adminFlags(cmd)
+			operatorFlags(cmd)
+			jsonFlag(cmd)
+			cmd.Args = exactly("the id of the revocation")
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				token, err := operatorToken(cmd)
+				if err != nil {
+					return err
+				}
+				in := map[string]string{"id": args[0], "owner": flagValue(cmd, "owner")}
+				return askAdmin(cmd, http.MethodPost, "release", in, token, func(w io.Writer, _ *map[string]string) {
+					fmt.Fprintf(w, "released %s\n", visible(args[0]))
+				})
+			}
+		},
+	}
+}
+
+func acceptCommand() caddycmd.Command {
+	return caddycmd.Command{
+		Name: "accept", Usage: "SOURCE ID --operator-token-file FILE",
+		Short: "Accepts a change of a source that a guard holds back",
+		Long: `
+Accepts a change that looked like an accident, such as half a fleet that turned
+compliant at once. status shows what is held, and its id. This loosens, so it
+needs the operator token of the configuration.
+`,
+		CobraFunc: func(cmd *cobra.Command) {
+			adminFlags(cmd)
+			operatorFlags(cmd)
+			jsonFlag(cmd)
+			cmd.Args = exactly("the source's name", "the id of the held change")
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				token, err := operatorToken(cmd)
+				if err != nil {
+					return err
+				}
+				in := map[string]string{"id": args[1], "owner": flagValue(cmd, "owner")}
+				uri := "sources/" + url.PathEscape(args[0]) + "/accept"
+				return askAdmin(cmd, http.MethodPost, uri, in, token, func(w io.Writer, s *source.Status) {
+					fmt.Fprintf(w, "accepted; source %s now has %d devices\n", visible(s.Name), s.Devices)
+				})
+			}
+		},
+	}
+}
+
+// exactly wants one argument per name, and says which one is missing.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < len(names) {
+			return fmt.Errorf("%s is missing; usage: %s", names[len(args)], cmd.UseLine())
+		}
+		if len(args) > len(names) {
+			return fmt.Errorf("unexpected %q; usage: %s", args[len(names)], cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func statusCommand() caddycmd.Command {
+	return caddycmd.Command{
+		Name: "status", Usage: "[--json]",
+		Short: "Shows the state of sources and policies of the running gateway",
+		CobraFunc: func(cmd *cobra.Command) {
+			adminFlags(cmd)
+			jsonFlag(cmd)
+			cmd.Args = cobra.NoArgs
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+				return askAdmin(cmd, http.MethodGet, "status", nil, "", printStatus)
+			}
+		},
+	}
+}
+
+func printStatus(w io.Writer, st *Status) {
+	ready := "ready"
+	if !st.Ready {
+		ready = "not ready: a source was never read"
+	}
+	fmt.Fprintf(w, "%s; %d revocations\n\n", ready, st.Revocations)
+	rows := [][]string{{"SOURCE", "STATE", "DEVICES", "CONFIRMED", "BAD", "NOTE"}}
+	for _, s := range st.Sources {
+		note := s.LastError
+		if h := s.Held; h != nil {
+			note = fmt.Sprintf("held change %s: %s; accept it with `accept %s %s`", h.ID, h.Why, s.Name, h.ID)
+		}
+		rows = append(rows, []string{
+			s.Name, string(s.State), strconv.Itoa(s.Devices), ago(s.Confirmed), strconv.Itoa(s.Bad), note,
+		})
+	}
+	columns(w, rows...)
+	fmt.Fprintln(w)
+	rows = [][]string{{"POLICY", "REVISION", "REQUIREMENTS", "MODE"}}
+	for _, p := range st.Policies {
+		mode := "enforced"
+		if !p.Enforced {
+			mode = "report only"
+			if p.ReportOnlyUntil != nil {
+				mode += " until " + p.ReportOnlyUntil.Format(time.DateOnly)
+			}
+		}
+		rows = append(rows, []string{p.Name, p.Revision, strconv.Itoa(p.Requirements), mode})
+	}
+	columns(w, rows...)
+}
+
+func ago(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return time.Since(t).Round(time.Second).String() + " ago"
+}
+
+func decisionsCommand() caddycmd.Command {
+	return caddycmd.Command{
+		Name: "decisions", Usage: "[--outcome OUTCOME] [--policy NAME] [--limit N] [--json]",
+		Short: "Lists the latest decisions of the running gateway",
+		Long: `
+Lists the latest decisions, newest first: refusals and warnings, or all of them
+with decision_log all. explain ID accounts for one of them.
+`,
+		CobraFunc: func(cmd *cobra.Command) {
+			adminFlags(cmd)
+			jsonFlag(cmd)
+			cmd.Flags().String("outcome", "", "Only this outcome: allow, authenticate, step_up, block or undecided")
+			cmd.Flags().String("policy", "", "Only this policy")
+			cmd.Flags().Int("limit", 20, "How many, at most 1000")
+			cmd.Args = cobra.NoArgs
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+				q := url.Values{"limit": {flagValue(cmd, "limit")}}
+				for _, name := range []string{"outcome", "policy"} {
+					if v := flagValue(cmd, name); v != "" {
+						q.Set(name, v)
+					}
+				}
+				return askAdmin(cmd, http.MethodGet, "decisions?"+q.Encode(), nil, "", printDecisions)
+			}
+		},
+	}
+}
+
+func printDecisions(w io.Writer, in *struct {
+	Decisions []DecisionView `json:"decisions"`
+}) {
+	if len(in.Decisions) == 0 {
+		fmt.Fprintln(w, "no such decision is remembered")
+		return
+	}
+	rows := [][]string{{"TIME", "OUTCOME", "POLICY", "USER", "DEVICE", "REQUEST", "REASONS", "ID"}}
+	for i := range in.Decisions {
+		d := &in.Decisions[i]
+		outcome := d.Outcome
+		if d.Mode != "enforce" {
+			outcome += " (" + d.Mode + ")"
+		}
+		rows = append(rows, []string{
+			d.Time.UTC().Format(time.RFC3339), outcome, d.Policy, d.User, d.Device,
+			d.Method + " " + d.Host + d.Path, strings.Join(d.codes(), " "), d.ID,
+		})
+	}
+	columns(w, rows...)
+}
+
+func (v *DecisionView) codes() []string {
+	codes := make([]string, 0, len(v.Reasons))
+	for _, r := range v.Reasons {
+		codes = append(codes, r.Code)
+	}
+	return codes
+}

@@ -1,0 +1,162 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// lintTLSPolicy is the part of a TLS connection policy that Lint looks at.
+type lintTLSPolicy struct {
+	Match struct {
+		SNI []string `json:"sni"`
+	} `json:"match"`
+	ClientAuth *lintClientAuth `json:"client_authentication"`
+}
+
+type lintClientAuth struct {
+	Mode      string          `json:"mode"`
+	CA        json.RawMessage `json:"ca"`
+	Certs     []string        `json:"trusted_ca_certs"`
+	Files     []string        `json:"trusted_ca_certs_pem_files"`
+	Leafs     []string        `json:"trusted_leaf_certs"`
+	Verifiers json.RawMessage `json:"verifiers"`
+}
+
+func (c *lintClientAuth) hasPool() bool {
+	return len(c.CA) > 0 && string(c.CA) != "null" || len(c.Certs) > 0 || len(c.Files) > 0
+}
+
+// asks reports whether the policy asks for certificates at all.
+func (c *lintClientAuth) asks() bool {
+	return c != nil && (c.Mode != "" || c.hasPool() || len(c.Leafs) > 0 || len(c.Verifiers) > 0)
+}
+
+// verifies reports whether a certificate is checked against a pool of its own.
+// Without a mode Caddy requires one, and verifies it if there is a pool.
+func (c *lintClientAuth) verifies() bool {
+	return c.hasPool() && (c.Mode == "" || c.Mode == "verify_if_given" || c.Mode == "require_and_verify")
+}
+
+// certificates checks that the TLS side of client_certificate does what the
+// compliance app expects.
+func (l *linter) certificates() {
+	cc := l.cfg.Apps.Compliance.ClientCertificate
+	if cc == nil {
+		return
+	}
+	asked := false
+	for _, name := range sortedKeys(l.cfg.Apps.HTTP.Servers) {
+		srv := l.cfg.Apps.HTTP.Servers[name]
+		if srv == nil {
+			continue
+		}
+		for i := range srv.TLS {
+			p := &srv.TLS[i]
+			if !p.ClientAuth.asks() {
+				continue
+			}
+			asked = true
+			l.clientAuth(p, fmt.Sprintf("apps.http.servers.%s.tls_connection_policies[%d]", name, i), sniOf(p, name))
+			l.shadowed(srv, i, name)
+		}
+		if srv.StrictSNIHost != nil && !*srv.StrictSNIHost && asksAny(srv) {
+			l.add(SeverityError, "insecure_sni", name, "apps.http.servers."+name+".strict_sni_host",
+				"strict_sni_host is off while certificates are asked for: a client can connect under one host's TLS rules and use another host",
+				"remove `strict_sni_host insecure_off`")
+		}
+	}
+	if !asked && l.cfg.Apps.Compliance.ForwardedCertificate == nil {
+		l.add(SeverityWarning, "no_client_auth", firstOf(cc.Place, "apps.compliance.client_certificate"), "",
+			"client_certificate is configured, but no site asks for certificates, so none will ever be seen",
+			"add `tls { client_auth { mode verify_if_given; trust_pool file ... } }` to the sites")
+	}
+}
+
+func asksAny(srv *lintServer) bool {
+	for i := range srv.TLS {
+		if srv.TLS[i].ClientAuth.asks() {
+			return true
+		}
+	}
+	return false
+}
+
+func sniOf(p *lintTLSPolicy, server string) string {
+	if len(p.Match.SNI) == 0 {
+		return server
+	}
+	return strings.Join(p.Match.SNI, ",")
+}
+
+func (l *linter) clientAuth(p *lintTLSPolicy, path, place string) {
+	c := p.ClientAuth
+	switch {
+	case c.Mode == "request" || c.Mode == "require":
+		l.add(SeverityError, "verifies_nothing", place, path,
+			fmt.Sprintf("client_auth mode %s asks for a certificate and verifies nothing, so certificates are never used", c.Mode),
+			"use `mode verify_if_given` or `mode require_and_verify`, with a trust_pool")
+	case !c.verifies():
+		l.add(SeverityError, "no_trust_pool", place, path,
+			"client_auth has no trust_pool: certificates are checked against the system's public authorities, or not at all",
+			"add `trust_pool file FILE` with the authority of your devices")
+	}
+}
+
+// shadowed reports a wildcard policy that stands before a policy for one of its
+// hosts and asks differently: Caddy takes the first that matches.
+func (l *linter) shadowed(srv *lintServer, i int, server string) {
+	for _, host := range srv.TLS[i].Match.SNI {
+		for k := range i {
+			first := &srv.TLS[k]
+			same := first.ClientAuth.asks() && first.ClientAuth.Mode == srv.TLS[i].ClientAuth.Mode
+			for _, wide := range first.Match.SNI {
+				if suffix, ok := strings.CutPrefix(wide, "*"); ok && !same && wide != host && strings.HasSuffix(host, suffix) {
+					l.add(SeverityWarning, "shadowed_client_auth", host,
+						fmt.Sprintf("apps.http.servers.%s.tls_connection_policies[%d]", server, i),
+						fmt.Sprintf("the TLS policy of %s comes first and has another client_auth", wide),
+						fmt.Sprintf("put %s before %s", host, wide))
+				}
+			}
+		}
+	}
+}
+
+// isAdmin reports whether an upstream's address is that of the admin endpoint.
+func (l *linter) isAdmin(dial string) bool {
+	if l.cfg.Admin.Disabled || strings.Contains(dial, "{") {
+		return false
+	}
+	admin, err := caddy.ParseNetworkAddress(firstOf(l.cfg.Admin.Listen, caddy.DefaultAdminListen))
+	if err != nil {
+		return false
+	}
+	up, err := caddy.ParseNetworkAddress(dial)
+	if err != nil {
+		return false
+	}
+	if admin.IsUnixNetwork() || up.IsUnixNetwork() {
+		path := func(a caddy.NetworkAddress) string { p, _, _ := strings.Cut(a.Host, "|"); return p }
+		return admin.IsUnixNetwork() && up.IsUnixNetwork() && path(admin) == path(up)
+	}
+	return admin.StartPort <= up.EndPort && up.StartPort <= admin.EndPort && sameMachine(admin.Host, up.Host)
+}
+
+// sameMachine compares the host parts of two addresses. An endpoint on every
+// address is also reached through loopback.
+func sameMachine(listen, dial string) bool {
+	local := func(h string) bool {
+		addr, err := netip.ParseAddr(strings.Trim(h, "[]"))
+		return strings.EqualFold(h, "localhost") || err == nil && addr.Unmap().IsLoopback()
+	}
+	ip := net.ParseIP(strings.Trim(listen, "[]"))
+	everywhere := listen == "" || ip != nil && ip.IsUnspecified()
+	if everywhere {
+		return local(dial) || strings.EqualFold(listen, dial)
+	}
+	return strings.EqualFold(listen, dial) || local(listen) && (local(dial) || dial == "")
+}

@@ -1,0 +1,77 @@
+package caddymodule
+
+import (
+	"net/http"
+	"testing"
+)
+
+func TestClientKind(t *testing.T) {
+	h := func(pairs ...string) http.Header {
+		out := http.Header{}
+		for i := 0; i+1 < len(pairs); i += 2 {
+			out.Set(pairs[i], pairs[i+1])
+		}
+		return out
+	}
+	tests := []struct {
+		name   string
+		method string
+		header http.Header
+		want   client
+	}{
+		{"curl", "GET", h("Accept", "*/*"), script},
+		{"address bar", "GET", h("Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Accept", "text/html"), navigation},
+		{"form", "POST", h("Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"), navigation},
+		{"frame", "GET", h("Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"), embedded},
+		{"fetch", "GET", h("Sec-Fetch-Mode", "cors", "Accept", "text/html"), script},
+		{"image", "GET", h("Sec-Fetch-Mode", "no-cors", "Accept", "image/*"), script},
+		{"old browser", "GET", h("Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"), navigation},
+		{"old browser posting", "POST", h("Accept", "text/html"), script},
+		{"old browser's XHR", "GET", h("Accept", "text/html", "X-Requested-With", "XMLHttpRequest"), script},
+		{"program that takes HTML too", "GET", h("Accept", "application/json, text/html"), script},
+		{"program with a token", "GET", h("Accept", "text/html", "Authorization", "Bearer x"), script},
+		{"html refused", "GET", h("Accept", "text/html;q=0"), script},
+		{"events", "GET", h("Accept", "text/event-stream"), script},
+		{"websocket", "GET", h("Upgrade", "WebSocket", "Connection", "Upgrade", "Sec-Fetch-Mode", "websocket"), websocket},
+		{"grpc", "POST", h("Content-Type", "application/grpc+proto"), grpc},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			got := clientKind(&http.Request{Method: tc.method, Header: tc.header, ProtoMajor: 1})
+			if got != tc.want {
+				t.Errorf("got %d, want %d", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestCheckOrigin(t *testing.T) {
+	for o, ok := range map[string]bool{
+		"https://app.example": true, "http://localhost:3000": true, "https://app.example:8443": true,
+		"*": false, "https://*.example": false, "app.example": false, "https://app.example/": false, "null": false,
+		"https://user@app.example": false, "": false, "ftp://app.example": false,
+	} {
+		if err := checkOrigin(o); (err == nil) != ok {
+			t.Errorf("checkOrigin(%q) = %v, want ok=%v", o, err, ok)
+		}
+	}
+}
+
+func TestRetryPath(t *testing.T) {
+	for path, want := range map[string]string{
+		"/a/b": "/a/b", "//evil.example": "/", "/": "/", "/a%20b": "/a%20b",
+	} {
+		r, err := http.NewRequest(http.MethodGet, "http://x.example", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := *r.URL
+		u.Path, u.RawPath = path, path
+		if path == "/a%20b" {
+			u.Path, u.RawPath = "/a b", ""
+		}
+		if got := retryPath(r, &u); got != want {
+			t.Errorf("retryPath(%q) = %q, want %q", path, got, want)
+		}
+	}
+}
