@@ -81,7 +81,9 @@ func exitWith(f func(cmd *cobra.Command, args []string) (int, error)) func(*cobr
 
 // flagValue is a string flag's value; flags are declared in the same file, so a
 // missing one is a mistake of ours.
-func flagValue(cmd *cobra.Command, flag string) string { return cmd.Flags().Lookup(flag).Value.String() }
+func flagValue(cmd *cobra.Command, flag string) string {
+	return cmd.Flags().Lookup(flag).Value.String()
+}
 
 func flagSet(cmd *cobra.Command, flag string) bool { return flagValue(cmd, flag) == "true" }
 

@@ -187,6 +187,10 @@ func (id *identifier) certificate(r *http.Request, fwd *forwardedChain, now time
 	case errors.Is(fwd.err, identity.ErrForwardedDuplicate):
 		c.fault = fault{reason: decision.AmbiguousCredentials, param: "forwarded_certificate", status: http.StatusBadRequest}
 		return
+	case errors.Is(fwd.err, identity.ErrForeign): // the proxy says that it did not verify it
+		key.foreign = true
+		id.meters.foreign.Inc()
+		return
 	case fwd.err != nil:
 		c.fault = fault{reason: decision.MalformedRequest, param: "forwarded_certificate", status: http.StatusBadRequest}
 		return

@@ -121,6 +121,12 @@ func (m *memory) Save(body []byte) error {
 	return m.err
 }
 
+func (m *memory) saved() (times int, body []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.saves, m.body
+}
+
 // bubble runs f with a fake clock and stops the runners that it makes.
 func bubble(t *testing.T, f func(t *testing.T, run func(Source, RunnerOptions) *Runner)) {
 	synctest.Test(t, func(t *testing.T) {

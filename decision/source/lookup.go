@@ -141,7 +141,7 @@ func (r *Runner) ask(key decision.Key) error {
 		r.remember(v, start)
 	case errors.Is(err, ErrUnknownDevice):
 		r.observe("unknown", took)
-		r.forget(key, start)
+		r.forget(key)
 	case errors.As(err, &throttled):
 		r.observe("throttled", took)
 		r.throttle(throttled.RetryAfter)
@@ -204,7 +204,7 @@ func (r *Runner) remember(v decision.Verdict, start time.Time) {
 }
 
 // forget records that the source has no such device.
-func (r *Runner) forget(key decision.Key, _ time.Time) {
+func (r *Runner) forget(key decision.Key) {
 	if r.complete() {
 		return
 	}

@@ -47,7 +47,7 @@ func (r *Runner) save(last bool) {
 	due := j.dirty || last && j.confirmed.After(j.saved)
 	confirmed := j.confirmed
 	if due {
-		j.dirty, j.savedAt = false, time.Now()
+		j.dirty = false
 	}
 	r.mu.Unlock()
 	if !due {

@@ -76,18 +76,18 @@ func TestSnapshotIsSavedRarely(t *testing.T) {
 			src.set(func(f *fake) { f.devices[0].LastCheckIn = f.devices[0].LastCheckIn.Add(time.Duration(i) * time.Second) })
 			pass(time.Second)
 		}
-		if store.saves < 3 || store.saves > 5 {
-			t.Errorf("saved %d times in two minutes of changes", store.saves)
+		if n, _ := store.saved(); n < 3 || n > 5 {
+			t.Errorf("saved %d times in two minutes of changes", n)
 		}
 		pass(time.Minute)
-		saves := store.saves
+		saves, _ := store.saved()
 		pass(10 * time.Minute)
-		if store.saves != saves {
+		if n, _ := store.saved(); n != saves {
 			t.Error("saved without a change")
 		}
 		r.Stop() // the confirmation moved on
-		if store.saves != saves+1 {
-			t.Errorf("saved %d times at the end, want once", store.saves-saves)
+		if n, _ := store.saved(); n != saves+1 {
+			t.Errorf("saved %d times at the end, want once", n-saves)
 		}
 	})
 }
@@ -105,7 +105,7 @@ func TestSaveIsTriedAgain(t *testing.T) {
 		store.err = nil
 		store.mu.Unlock()
 		pass(2 * saveGap)
-		if len(store.body) == 0 {
+		if _, body := store.saved(); len(body) == 0 {
 			t.Error("nothing was saved after the disk had room again")
 		}
 	})

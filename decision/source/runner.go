@@ -70,8 +70,7 @@ type journal struct {
 	held      *HeldChange
 	pending   *pendingTable
 	health    Health
-	dirty     bool // the table differs from the snapshot
-	savedAt   time.Time
+	dirty     bool      // the table differs from the snapshot
 	saved     time.Time // confirmation that the snapshot carries
 }
 

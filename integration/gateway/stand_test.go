@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-project/gatehouse/integration/rig"
@@ -70,19 +72,26 @@ type stand struct {
 	Port      int // TLS, also HTTP/3
 	Plain     int // plain HTTP on loopback
 	setup     rig.Setup
+
+	serverCert, serverKey string
 }
 
 // appHost is the site under test.
 const appHost = "app.corp.example"
 
-// standOptions change the usual installation.
+// standOptions change the usual installation. In every text, {upstream}, {port},
+// {plain}, {host}, {tls}, {device_ca}, {dir}, {inventory}, {issuer} and {jwks} are replaced.
 type standOptions struct {
-	Policies   string // replaces the usual policies; the site uses `standard`
-	Compliance string // further lines of the compliance option
-	Directives string // replaces the site's `compliance standard`
-	Sites      string // further sites; {upstream} is replaced
-	Rows       []row
-	NoTLS      bool
+	Policies     string // replaces the usual policies; the site uses `standard`
+	Compliance   string // further lines of the compliance option
+	Issuer       string // replaces the further lines of issuer corp
+	Certificates string // replaces the inside of client_certificate
+	ClientAuth   string // replaces the inside of the TLS site's client_auth
+	Directives   string // replaces the sites' `compliance standard`
+	Sites        string // further sites
+	Global       string // further global options
+	Rows         []row
+	Env          []string
 }
 
 const usualPolicies = `
@@ -105,7 +114,17 @@ const usualPolicies = `
 	}
 `
 
+// newStand starts an installation.
 func newStand(t testing.TB, o standOptions) *stand {
+	t.Helper()
+	s := prepareStand(t, o)
+	s.Gateway = rig.Start(t, s.setup)
+	return s
+}
+
+// prepareStand makes everything but the gateway, for tests that start it
+// themselves or expect a refusal.
+func prepareStand(t testing.TB, o standOptions) *stand {
 	t.Helper()
 	s := &stand{
 		t: t, Upstream: rig.NewUpstream(t), Issuer: rig.NewIssuer(t, "https://idp.corp.example"),
@@ -116,52 +135,64 @@ func newStand(t testing.TB, o standOptions) *stand {
 		o.Rows = devices()
 	}
 	writeInventory(t, s.Inventory, o.Rows)
-	if o.Policies == "" {
-		o.Policies = usualPolicies
+	s.configure(o)
+	return s
+}
+
+// configure writes the setup that o asks for; call [rig.Gateway.Reload] after it.
+func (s *stand) configure(o standOptions) {
+	if s.serverCert == "" {
+		s.serverCert, s.serverKey = s.ServerCA.Server(appHost, "other.corp.example", "open.corp.example")
 	}
-	if o.Directives == "" {
-		o.Directives = "compliance standard\n@finance path /finance/*\ncompliance @finance finance"
+	usual := func(v *string, d string) {
+		if *v == "" {
+			*v = d
+		}
 	}
-	cert, key := s.ServerCA.Server(appHost, "other.corp.example")
+	usual(&o.Policies, usualPolicies)
+	usual(&o.Directives, "compliance standard\n@finance path /finance/*\ncompliance @finance finance")
+	usual(&o.ClientAuth, "mode verify_if_given\ntrust_pool file {device_ca}")
+	usual(&o.Certificates, "trust_pool file {device_ca}\ndevice_id entra subject_cn")
+	usual(&o.Issuer, "groups_claim groups")
+	fill := strings.NewReplacer(
+		"{upstream}", s.Upstream.Addr(), "{port}", strconv.Itoa(s.Port), "{plain}", strconv.Itoa(s.Plain),
+		"{device_ca}", s.DeviceCA.File, "{tls}", s.serverCert+" "+s.serverKey, "{dir}", filepath.Dir(s.Inventory),
+		"{inventory}", s.Inventory, "{issuer}", s.Issuer.URL, "{jwks}", s.Issuer.JWKS, "{host}", appHost,
+	).Replace
 	s.setup = rig.Setup{
-		Compliance: fmt.Sprintf(`
-		issuer corp %s {
-			jwks file %s
+		Compliance: fill(`
+		issuer corp {issuer} {
+			jwks file {jwks}
 			audience intranet
 			device_claim deviceid entra
-			groups_claim groups
+			` + o.Issuer + `
 		}
 		client_certificate {
-			trust_pool file %s
-			device_id entra subject_cn
+			` + o.Certificates + `
 		}
-		source inventory %s {
+		source inventory {inventory} {
 			check_interval 200ms
 		}
-		%s
-		%s`, s.Issuer.URL, s.Issuer.JWKS, s.DeviceCA.File, s.Inventory, o.Policies, o.Compliance),
-		Global: fmt.Sprintf("http_port %d\nhttps_port %d\nauto_https disable_redirects", s.Plain, s.Port),
-		Sites: fmt.Sprintf(`
-https://%s:%d {
-	tls %s %s {
+		` + o.Policies + "\n" + o.Compliance),
+		Global: fill("http_port {plain}\nhttps_port {port}\nauto_https disable_redirects\n" + o.Global),
+		Env:    o.Env,
+		Sites: fill(`
+https://{host}:{port} {
+	tls {tls} {
 		client_auth {
-			mode verify_if_given
-			trust_pool file %s
+			` + o.ClientAuth + `
 		}
 	}
-	%s
-	reverse_proxy %s
+	` + o.Directives + `
+	reverse_proxy {upstream}
 }
-http://127.0.0.1:%d {
+http://127.0.0.1:{plain} {
 	bind 127.0.0.1
-	%s
-	reverse_proxy %s
+	` + o.Directives + `
+	reverse_proxy {upstream}
 }
-%s`, appHost, s.Port, cert, key, s.DeviceCA.File, o.Directives, s.Upstream.Addr(),
-			s.Plain, o.Directives, s.Upstream.Addr(), o.Sites),
+` + o.Sites),
 	}
-	s.Gateway = rig.Start(t, s.setup)
-	return s
 }
 
 // client makes a TLS client for one protocol, with a device certificate if
