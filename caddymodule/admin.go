@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
@@ -326,7 +327,13 @@ func (a *App) adminRefresh(w http.ResponseWriter, r *http.Request, id string) er
 	}
 	var errs []error
 	for _, s := range a.sources {
-		err := s.runner.Refresh(r.Context(), key)
+		// A source that lists everything is read again as a whole: for a file that
+		// is no dearer than looking for one row.
+		refresh := s.runner.SyncNow
+		if s.remote {
+			refresh = func(ctx context.Context) error { return s.runner.Refresh(ctx, key) }
+		}
+		err := refresh(r.Context())
 		if err != nil && !errors.Is(err, source.ErrUnknownDevice) {
 			errs = append(errs, fmt.Errorf("%s: %w", s.runner.State().Name, err))
 		}

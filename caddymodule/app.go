@@ -55,6 +55,20 @@ type runtime struct {
 	wg     sync.WaitGroup
 }
 
+// Bounds of what an App takes.
+const (
+	maxRetain        = 30 * 24 * time.Hour
+	minOperatorToken = 16 // characters
+)
+
+// at adds the place of the whole option, for members without one of their own.
+func (a *App) at(err error) error {
+	if a.Place == "" {
+		return err
+	}
+	return fmt.Errorf("compliance (%s): %w", a.Place, err)
+}
+
 // CaddyModule returns the module's registration.
 func (*App) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "compliance", New: func() caddy.Module { return new(App) }}
@@ -85,9 +99,16 @@ func (a *App) Provision(ctx caddy.Context) error {
 }
 
 func (a *App) provisionKeys(ctx caddy.Context) (err error) {
-	a.root, err = loadRootSecret(ctx, a.Keys, ctx.Storage())
+	keys := Keys{}
+	if a.Keys != nil {
+		keys.Dir, err = resolveErr(a.Keys.Dir)
+	}
 	if err != nil {
-		return err
+		return a.at(fmt.Errorf("keys dir: %w", err))
+	}
+	a.root, err = loadRootSecret(ctx, &keys, ctx.Storage())
+	if err != nil {
+		return a.at(err)
 	}
 	key, err := a.root.signingKey("assertion")
 	if err != nil {
@@ -107,27 +128,30 @@ func (a *App) provisionKeys(ctx caddy.Context) (err error) {
 	if a.privacy.retain <= 0 {
 		a.privacy.retain = 24 * time.Hour
 	}
-	if a.privacy.retain > 30*24*time.Hour {
-		return errors.New("privacy: retain decisions is at most 30d")
+	if a.privacy.retain > maxRetain {
+		return a.at(errors.New("privacy: retain decisions is at most 30d"))
 	}
 	if a.OperatorToken != "" {
 		a.operator, err = caddy.NewReplacer().ReplaceOrErr(a.OperatorToken, true, true)
 		if err != nil {
-			return fmt.Errorf("operator_token: %w", err)
+			return a.at(fmt.Errorf("operator_token: %w", err))
 		}
-		if len(a.operator) < 16 {
-			return errors.New("operator_token is shorter than 16 characters")
+		if len(a.operator) < minOperatorToken {
+			return a.at(fmt.Errorf("operator_token is shorter than %d characters", minOperatorToken))
 		}
 	}
 	return nil
 }
 
 func (a *App) provisionState(caddy.Context) error {
-	dir := a.StateDir
+	dir, err := resolveErr(a.StateDir)
+	if err != nil {
+		return a.at(fmt.Errorf("state: %w", err))
+	}
 	if dir == "" {
 		dir = filepath.Join(caddy.AppDataDir(), "gatehouse")
 	}
-	dir, err := filepath.Abs(dir)
+	dir, err = filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
@@ -150,12 +174,7 @@ func (a *App) provisionPolicies(caddy.Context) error {
 		}
 	}
 	env.FactsFrom = a.factsFrom
-	for _, is := range a.Issuers {
-		env.Issuers = append(env.Issuers, policy.Issuer{Name: is.Name, Entra: is.Entra})
-	}
-	if a.ClientCertificate != nil && len(a.ClientCertificate.UserID) > 0 {
-		env.Issuers = append(env.Issuers, policy.Issuer{Name: decision.IssuerCertificate})
-	}
+	env.Issuers = a.policyIssuers()
 	env.Proofs = a.proofs()
 	set, err := policy.Compile(a.Policies, a.StepUps, env)
 	if err != nil {
@@ -274,14 +293,17 @@ func (a *App) provisionIdentifier(caddy.Context) error {
 }
 
 func (a *App) provisionPages(caddy.Context) error {
-	o := pages.Options{Dir: a.PagesDir}
+	dir, err := resolveErr(a.PagesDir)
+	if err != nil {
+		return a.at(fmt.Errorf("pages: %w", err))
+	}
+	o := pages.Options{Dir: dir}
 	if a.Support != nil {
 		o.SupportName, o.SupportURL = a.Support.Name, a.Support.URL
 	}
-	var err error
 	a.pages, err = pages.New(o)
 	if err != nil {
-		return fmt.Errorf("pages: %w", err)
+		return a.at(err)
 	}
 	a.challenges = &challenges{realm: "gatehouse", entra: map[string]entraChallenge{}}
 	for _, is := range a.Issuers {

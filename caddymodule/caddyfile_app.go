@@ -3,15 +3,17 @@ package caddymodule
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
+	"github.com/gatehouse-project/gatehouse/caddymodule/pages"
 	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/identity"
 )
 
 func init() {
@@ -21,36 +23,24 @@ func init() {
 // parseApp reads the global option `compliance { … }`. Everything that the words
 // alone can show wrong is refused here, with file and line.
 func parseApp(d *caddyfile.Dispenser, prev any) (any, error) {
+	d.Next() // the option's name
 	if prev != nil {
 		return nil, d.Errf("a second compliance option; put everything into one")
 	}
-	app := &App{}
-	d.Next() // the option's name
-	if d.NextArg() {
-		return nil, d.ArgErr()
+	app := &App{Place: place(d)}
+	words := make(map[string]func(string) error, len(appWords))
+	for word, parse := range appWords {
+		words[word] = func(string) error { return parse(d, app) }
 	}
-	seen := map[string]bool{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		word := d.Val()
-		parse, ok := appWords[word]
-		if !ok {
-			return nil, d.Errf("unknown word %q in compliance; known: %s", word, strings.Join(sortedKeys(appWords), ", "))
-		}
-		if !repeatable[word] {
-			if seen[word] {
-				return nil, d.Errf("%s is given twice", word)
-			}
-			seen[word] = true
-		}
-		err := parse(d, app)
-		if err != nil {
-			return nil, err
-		}
+	err := block(d, "compliance", words, "issuer", "source", "step_up", "policy")
+	if err == nil {
+		err = app.checkWords()
+	}
+	if err != nil {
+		return nil, err
 	}
 	return httpcaddyfile.App{Name: "compliance", Value: caddyconfig.JSON(app, nil)}, nil
 }
-
-var repeatable = map[string]bool{"issuer": true, "source": true, "step_up": true, "policy": true}
 
 var appWords map[string]func(*caddyfile.Dispenser, *App) error
 
@@ -69,100 +59,14 @@ func init() {
 		"pages":                 func(d *caddyfile.Dispenser, a *App) error { return value(d, &a.PagesDir) },
 		"privacy":               parsePrivacy,
 		"decision_log":          func(d *caddyfile.Dispenser, a *App) error { return choice(d, &a.DecisionLog, "refusals", "all") },
-		"operator_token":        func(d *caddyfile.Dispenser, a *App) error { return value(d, &a.OperatorToken) },
+		"operator_token":        parseOperatorToken,
 	}
-}
-
-// block walks a nested block, refusing unknown and repeated words.
-func block(d *caddyfile.Dispenser, what string, words map[string]func(word string) error, again ...string) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	seen := map[string]bool{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		word := d.Val()
-		f, ok := words[word]
-		if !ok {
-			return d.Errf("unknown word %q in %s; known: %s", word, what, strings.Join(sortedKeys(words), ", "))
-		}
-		if seen[word] && !slices.Contains(again, word) {
-			return d.Errf("%s is given twice in %s", word, what)
-		}
-		seen[word] = true
-		err := f(word)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func value(d *caddyfile.Dispenser, to *string) error {
-	if !d.NextArg() || d.Val() == "" {
-		return d.ArgErr()
-	}
-	*to = d.Val()
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	return nil
-}
-
-func choice(d *caddyfile.Dispenser, to *string, allowed ...string) error {
-	word := d.Val()
-	err := value(d, to)
-	if err != nil {
-		return err
-	}
-	if !slices.Contains(allowed, *to) {
-		return d.Errf("%s is one of %s, not %q", word, strings.Join(allowed, ", "), *to)
-	}
-	return nil
-}
-
-func values(d *caddyfile.Dispenser, to *[]string) error {
-	more := d.RemainingArgs()
-	if len(more) == 0 || slices.Contains(more, "") {
-		return d.ArgErr()
-	}
-	*to = append(*to, more...)
-	return nil
-}
-
-func duration(d *caddyfile.Dispenser, to *caddy.Duration) error {
-	word := d.Val()
-	var s string
-	err := value(d, &s)
-	if err != nil {
-		return err
-	}
-	v, err := caddy.ParseDuration(s)
-	if err != nil || v <= 0 {
-		return d.Errf("%s %q is not a duration such as 15m, 4h or 14d", word, s)
-	}
-	*to = caddy.Duration(v)
-	return nil
-}
-
-func count(d *caddyfile.Dispenser, to *int) error {
-	word := d.Val()
-	var s string
-	err := value(d, &s)
-	if err != nil {
-		return err
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n <= 0 {
-		return d.Errf("%s %q is not a positive number", word, s)
-	}
-	*to = n
-	return nil
 }
 
 func parseIssuer(d *caddyfile.Dispenser, app *App) error {
 	is := &Issuer{Place: place(d)}
 	if !d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("issuer needs a name")
 	}
 	is.Name = d.Val()
 	if d.NextArg() {
@@ -190,18 +94,41 @@ func parseIssuer(d *caddyfile.Dispenser, app *App) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case is.Name == decision.IssuerCertificate:
-		return d.Errf("an issuer cannot be called %q: that name stands for client certificates", is.Name)
-	case is.Entra && is.URL != "":
-		return d.Errf("issuer %s: give a URL, or a tenant for Entra ID, not both", is.Name)
-	case !is.Entra && is.URL == "":
-		return d.Errf("issuer %s needs its URL, or a tenant for Entra ID", is.Name)
-	case len(is.Audience) == 0:
-		return d.Errf("issuer %s needs at least one audience: without it a token for any other app would pass", is.Name)
+	err = is.check()
+	if err != nil {
+		return at(is.Place, err)
 	}
 	app.Issuers = append(app.Issuers, is)
 	return nil
+}
+
+// check finds what the words of an issuer show wrong. What stands in placeholders
+// is not known before the configuration is loaded.
+func (is *Issuer) check() error {
+	switch {
+	case is.Name == decision.IssuerCertificate:
+		return fmt.Errorf("an issuer cannot be called %q: that name stands for client certificates", is.Name)
+	case is.Entra && is.URL != "":
+		return fmt.Errorf("issuer %s: give a URL, or a tenant for Entra ID, not both", is.Name)
+	case !is.Entra && is.URL == "":
+		return fmt.Errorf("issuer %s needs its URL, or a tenant for Entra ID", is.Name)
+	case len(is.Audience) == 0:
+		return fmt.Errorf("issuer %s needs at least one audience: without it a token for any other app would pass", is.Name)
+	}
+	later := func(s, stand string) string {
+		if strings.Contains(s, "{") {
+			return stand
+		}
+		return s
+	}
+	_, err := identity.NewTokens(identity.TokenOptions{CacheEntries: 1, Issuers: []identity.IssuerOptions{{
+		Name: is.Name, Entra: is.Entra, Tenant: later(is.Tenant, "00000000-0000-4000-8000-000000000000"),
+		URL: later(is.URL, "https://placeholder.invalid"), JWKSURL: later(is.JWKS, ""),
+		Audiences: is.Audience, Algorithms: is.Algorithms, Types: is.Types, DeviceClaim: is.DeviceClaim, DeviceKind: is.DeviceKind,
+		GroupsClaim: is.GroupsClaim, NameClaims: is.NameClaim,
+		Leeway: time.Duration(is.Leeway), MaxStale: time.Duration(is.KeysMaxStale),
+	}}})
+	return err
 }
 
 func deviceClaim(d *caddyfile.Dispenser, is *Issuer) error {
@@ -229,31 +156,34 @@ func jwks(d *caddyfile.Dispenser, is *Issuer) error {
 func parseClientCertificate(d *caddyfile.Dispenser, app *App) error {
 	cc := &ClientCertificate{Place: place(d)}
 	app.ClientCertificate = cc
-	words := func(to *[][]string) func(string) error {
-		return func(string) error {
+	words := func(to *[][]string, check func([]string) error) func(string) error {
+		return func(word string) error {
 			args := d.RemainingArgs()
-			if len(args) == 0 {
-				return d.ArgErr()
+			err := check(args)
+			if err != nil {
+				return d.Errf("%s: %v", word, err)
 			}
 			*to = append(*to, args)
 			return nil
 		}
 	}
+	device := func(w []string) error { _, err := identity.ParseDeviceMapping(w); return err }
+	user := func(w []string) error { _, err := identity.ParseUserMapping(w); return err }
 	err := block(d, "client_certificate", map[string]func(string) error{
 		"trust_pool": func(string) error {
 			args := d.RemainingArgs()
-			if len(args) < 2 || args[0] != "file" {
+			if len(args) < 2 || args[0] != "file" || slices.Contains(args, "") {
 				return d.Errf("trust_pool takes file PATH...")
 			}
 			cc.TrustPool = append(cc.TrustPool, args[1:]...)
 			return nil
 		},
-		"device_id":     words(&cc.DeviceID),
-		"user_id":       words(&cc.UserID),
+		"device_id":     words(&cc.DeviceID, device),
+		"user_id":       words(&cc.UserID, user),
 		"intune_tenant": func(string) error { return value(d, &cc.IntuneTenant) },
 		"revocation": func(string) error {
 			args := d.RemainingArgs()
-			if len(args) < 2 || args[0] != "crl" {
+			if len(args) < 2 || args[0] != "crl" || slices.Contains(args, "") {
 				return d.Errf("revocation takes crl URL-or-FILE...")
 			}
 			cc.CRL = append(cc.CRL, args[1:]...)
@@ -261,10 +191,7 @@ func parseClientCertificate(d *caddyfile.Dispenser, app *App) error {
 		},
 		"allow_any_eku": func(string) error {
 			cc.AllowAnyEKU = true
-			if d.NextArg() {
-				return d.ArgErr()
-			}
-			return nil
+			return nothingMore(d)
 		},
 	}, "device_id", "user_id", "trust_pool", "revocation")
 	if err != nil {
@@ -272,7 +199,7 @@ func parseClientCertificate(d *caddyfile.Dispenser, app *App) error {
 	}
 	err = cc.validate()
 	if err != nil {
-		return fmt.Errorf("%s: %w", cc.Place, err)
+		return at(cc.Place, err)
 	}
 	return nil
 }
@@ -281,7 +208,7 @@ func parseForwardedCertificate(d *caddyfile.Dispenser, app *App) error {
 	fc := &ForwardedCertificate{Place: place(d)}
 	app.ForwardedCertificate = fc
 	if !d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("forwarded_certificate needs the proxy's way of writing: rfc9440, xfcc, nginx or alb")
 	}
 	fc.Dialect = d.Val()
 	err := block(d, "forwarded_certificate", map[string]func(string) error{
@@ -292,21 +219,21 @@ func parseForwardedCertificate(d *caddyfile.Dispenser, app *App) error {
 	}
 	_, _, err = fc.compile()
 	if err != nil {
-		return fmt.Errorf("%s: %w", fc.Place, err)
+		return at(fc.Place, err)
 	}
 	return nil
 }
 
 func parseSource(d *caddyfile.Dispenser, app *App) error {
 	if !d.NextArg() {
-		return d.ArgErr()
+		return d.Errf("source needs a kind; known: %s", strings.Join(sourceKinds(), ", "))
 	}
 	kind := d.Val()
 	info, err := caddy.GetModule("compliance.sources." + kind)
 	if err != nil {
 		return d.Errf("unknown source %q; known: %s", kind, strings.Join(sourceKinds(), ", "))
 	}
-	at := place(d)
+	where := place(d)
 	unm, ok := info.New().(caddyfile.Unmarshaler)
 	if !ok {
 		return d.Errf("source %q cannot be configured in a Caddyfile", kind)
@@ -316,7 +243,14 @@ func parseSource(d *caddyfile.Dispenser, app *App) error {
 		return err
 	}
 	if p, ok := unm.(interface{ SetPlace(string) }); ok {
-		p.SetPlace(at)
+		p.SetPlace(where)
+	}
+	if m, ok := unm.(SourceModule); ok {
+		name := m.SourceName()
+		if slices.Contains(app.sourceNames, name) {
+			return at(where, fmt.Errorf("two sources are called %q; give one of them another name: name NAME", name))
+		}
+		app.sourceNames = append(app.sourceNames, name)
 	}
 	app.SourcesRaw = append(app.SourcesRaw, caddyconfig.JSONModuleObject(unm, "source", kind, nil))
 	return nil
@@ -353,14 +287,28 @@ func parseKeys(d *caddyfile.Dispenser, app *App) error {
 
 func parseSupport(d *caddyfile.Dispenser, app *App) error {
 	args := d.RemainingArgs()
-	if len(args) < 1 || len(args) > 2 {
+	if len(args) < 1 || len(args) > 2 || args[0] == "" {
 		return d.Errf("support takes a name and, if there is one, a URL")
 	}
 	app.Support = &Support{Name: args[0]}
 	if len(args) == 2 {
 		app.Support.URL = args[1]
 	}
+	_, err := pages.New(pages.Options{SupportName: app.Support.Name, SupportURL: app.Support.URL})
+	if err != nil {
+		return d.Err(err.Error())
+	}
 	return nil
+}
+
+// parseOperatorToken takes a token that is written out only if it is long enough;
+// one from a placeholder is checked when it is known.
+func parseOperatorToken(d *caddyfile.Dispenser, app *App) error {
+	err := value(d, &app.OperatorToken)
+	if err == nil && !strings.Contains(app.OperatorToken, "{") && len(app.OperatorToken) < minOperatorToken {
+		err = d.Errf("operator_token is shorter than %d characters", minOperatorToken)
+	}
+	return err
 }
 
 func parsePrivacy(d *caddyfile.Dispenser, app *App) error {
@@ -373,16 +321,11 @@ func parsePrivacy(d *caddyfile.Dispenser, app *App) error {
 			if !d.NextArg() || d.Val() != "decisions" {
 				return d.Errf("retain takes decisions DURATION")
 			}
-			return duration(d, &p.RetainDecisions)
+			err := duration(d, &p.RetainDecisions)
+			if err == nil && time.Duration(p.RetainDecisions) > maxRetain {
+				err = d.Errf("retain decisions is at most 30d")
+			}
+			return err
 		},
 	})
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -2,9 +2,11 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -39,12 +41,13 @@ func parseDirective(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error)
 	if !h.Next() {
 		return nil, h.ArgErr()
 	}
+	where := place(h.Dispenser)
 	matcher, err := h.ExtractMatcherSet()
 	if err != nil {
-		return nil, err
+		return nil, at(where, err)
 	}
 	h.Next() // the directive's name
-	rule := &Rule{MatchRaw: matcher, Place: place(h.Dispenser)}
+	rule := &Rule{MatchRaw: matcher, Place: where}
 	err = parseRule(h.Dispenser, rule)
 	if err != nil {
 		return nil, err
@@ -81,86 +84,62 @@ func parseRule(d *caddyfile.Dispenser, rule *Rule) error {
 	} else {
 		rule.Policy = name
 	}
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	seen := map[string]bool{}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		word := d.Val()
-		if seen[word] {
-			return d.Errf("%s is given twice", word)
-		}
-		seen[word] = true
-		err := parseRuleOption(d, rule, word)
-		if err != nil {
-			return err
-		}
-		if d.NextArg() {
-			return d.ArgErr()
-		}
-	}
-	err := rule.validate()
+	err := block(d, "compliance", ruleWords(d, rule))
 	if err != nil {
-		return d.Err(err.Error())
+		return err
+	}
+	err = rule.validate()
+	if err != nil {
+		return at(rule.Place, err)
 	}
 	return nil
 }
 
-func parseRuleOption(d *caddyfile.Dispenser, rule *Rule, word string) error {
-	one := func() (string, error) {
-		if !d.NextArg() {
-			return "", d.ArgErr()
+// ruleWords are the options of one line.
+func ruleWords(d *caddyfile.Dispenser, rule *Rule) map[string]func(string) error {
+	onOff := func(to *bool, when string) func(string) error {
+		return func(string) error {
+			var v string
+			err := choice(d, &v, "on", "off")
+			*to = v == when
+			return err
 		}
-		return d.Val(), nil
 	}
-	only := func(want ...string) (string, error) {
-		v, err := one()
-		if err != nil {
-			return "", err
+	only := func(to *bool, word string) func(string) error {
+		return func(string) error {
+			var v string
+			*to = true
+			return choice(d, &v, word)
 		}
-		if !slices.Contains(want, v) {
-			return "", d.Errf("%s takes %v, not %q", word, want, v)
-		}
-		return v, nil
 	}
-	var err error
-	switch word {
-	case "shadow":
-		rule.Shadow, err = one()
-	case "identity_headers":
-		rule.IdentityHeaders = d.RemainingArgs()
-		if len(rule.IdentityHeaders) == 0 {
-			return d.ArgErr()
-		}
-		_, err = parseHeaderSet(rule.IdentityHeaders)
-		if err != nil {
-			return d.Err(err.Error())
-		}
-	case "assertion":
-		var v string
-		v, err = only("on", "off")
-		rule.Assertion = v == "on"
-	case "strip_token":
-		rule.StripToken = true
-	case "cors_origins":
-		rule.CORSOrigins = d.RemainingArgs()
-		if len(rule.CORSOrigins) == 0 {
-			return d.ArgErr()
-		}
-	case "preflight":
-		_, err = only("pass")
-		rule.PreflightPass = true
-	case "strict_path":
-		var v string
-		v, err = only("on", "off")
-		rule.LaxPath = v == "off"
-	case "errors":
-		_, err = only("caddy")
-		rule.CaddyErrors = true
-	default:
-		return d.Errf("unknown word %q in compliance; known: shadow, identity_headers, assertion, strip_token, cors_origins, preflight, strict_path, errors", word)
+	return map[string]func(string) error{
+		"shadow": func(string) error { return value(d, &rule.Shadow) },
+		"identity_headers": func(string) error {
+			err := values(d, &rule.IdentityHeaders)
+			if err != nil {
+				return err
+			}
+			_, err = parseHeaderSet(rule.IdentityHeaders)
+			if err != nil {
+				return d.Err(err.Error())
+			}
+			return nil
+		},
+		"assertion":   onOff(&rule.Assertion, "on"),
+		"strip_token": func(string) error { rule.StripToken = true; return nothingMore(d) },
+		"cors_origins": func(string) error {
+			err := values(d, &rule.CORSOrigins)
+			for _, o := range rule.CORSOrigins {
+				if err == nil && checkOrigin(o) != nil {
+					err = d.Err(checkOrigin(o).Error())
+				}
+			}
+			return err
+		},
+		"preflight":   only(&rule.PreflightPass, "pass"),
+		"strict_path": onOff(&rule.LaxPath, "off"),
+		"errors":      only(&rule.CaddyErrors, "caddy"),
 	}
-	return err
 }
 
 // checkPolicyNames refuses a policy that the global option does not define, while
@@ -168,7 +147,7 @@ func parseRuleOption(d *caddyfile.Dispenser, rule *Rule, word string) error {
 func checkPolicyNames(h httpcaddyfile.Helper, rule *Rule) error {
 	opt, ok := h.Option("compliance").(httpcaddyfile.App)
 	if !ok {
-		return h.Errf("there is no global option `compliance { ... }` that defines policies")
+		return at(rule.Place, errors.New("there is no global option `compliance { ... }` that defines policies"))
 	}
 	var app struct {
 		Policies []struct {
@@ -185,7 +164,7 @@ func checkPolicyNames(h httpcaddyfile.Helper, rule *Rule) error {
 	}
 	for _, name := range []string{rule.Policy, rule.Shadow} {
 		if name != "" && !slices.Contains(known, name) {
-			return h.Errf("unknown policy %q; known: %v", name, known)
+			return at(rule.Place, fmt.Errorf("unknown policy %q; known: %s", name, orNone(known)))
 		}
 	}
 	return nil
@@ -233,4 +212,9 @@ func rawHandlers(values []httpcaddyfile.ConfigValue) []json.RawMessage {
 	return nil
 }
 
-func place(d *caddyfile.Dispenser) string { return fmt.Sprintf("%s:%d", d.File(), d.Line()) }
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}

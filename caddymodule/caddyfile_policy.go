@@ -1,6 +1,8 @@
 package caddymodule
 
 import (
+	"fmt"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/gatehouse-project/gatehouse/decision/policy"
@@ -14,8 +16,9 @@ func parsePolicy(d *caddyfile.Dispenser, app *App) error {
 		return d.Errf("policy needs a name")
 	}
 	pc.Name = d.Val()
-	if d.NextArg() {
-		return d.ArgErr()
+	err := nothingMore(d)
+	if err != nil {
+		return err
 	}
 	for _, other := range app.Policies {
 		if other.Name == pc.Name {
@@ -23,16 +26,19 @@ func parsePolicy(d *caddyfile.Dispenser, app *App) error {
 		}
 	}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if d.Val() == "{" {
+			return d.Errf("a line of a policy takes no block in braces")
+		}
 		line := policy.Line{Place: place(d), Words: append([]string{d.Val()}, d.RemainingArgs()...)}
 		err := policy.CheckLine(line)
 		if err != nil {
-			return err
+			return placed(err)
 		}
 		pc.Lines = append(pc.Lines, line)
 	}
-	err := policy.CheckPolicy(pc)
+	err = policy.CheckPolicy(pc)
 	if err != nil {
-		return err
+		return placed(err)
 	}
 	app.Policies = append(app.Policies, pc)
 	return nil
@@ -87,7 +93,7 @@ func parseStepUp(d *caddyfile.Dispenser, app *App) error {
 		return err
 	}
 	if len(su.For) == 0 {
-		return d.Errf("step_up %s names no issuer: write for ISSUER { ... }", su.Name)
+		return at(su.Place, fmt.Errorf("step_up %s names no issuer: write for ISSUER { ... }", su.Name))
 	}
 	app.StepUps = append(app.StepUps, su)
 	return nil

@@ -53,7 +53,8 @@ func openOffline(file, adapter string, warn io.Writer) (o *offline, err error) {
 	}
 	for _, s := range o.app.sources {
 		if st := s.runner.State(); !st.Loaded() {
-			fmt.Fprintf(warn, "note: nothing is known offline from source %s; what only it knows is undecided\n", st.Name)
+			why := firstOf(s.runner.Status().LastError, "it is not a local file")
+			fmt.Fprintf(warn, "note: nothing is known offline from source %s (%s); what only it knows is undecided\n", st.Name, visible(why))
 		}
 	}
 	return o, nil
@@ -102,9 +103,9 @@ func (o *offline) provision(raw json.RawMessage) error {
 	off := false
 	cfg := &caddy.Config{
 		Admin: &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &off}},
-		// The answer is the output; only what is wrong belongs on the terminal.
+		// The answer is the output, and notes say what a log line would.
 		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
-			caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{Level: "ERROR"}},
+			caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{Level: "PANIC"}},
 		}},
 		AppsRaw: caddy.ModuleMap{"compliance": raw},
 	}

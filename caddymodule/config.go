@@ -47,6 +47,11 @@ type App struct {
 	// {env.*} and {file.*} are resolved at load. Without it these calls answer 403.
 	OperatorToken string `json:"operator_token,omitempty"`
 
+	// Place is where the option stands in a Caddyfile, for messages.
+	Place string `json:"place,omitempty"`
+
+	sourceNames []string // while a Caddyfile is read
+
 	runtime
 }
 

@@ -154,7 +154,11 @@ func (a *App) provisionCertificates(caddy.Context) error {
 	o.Roots = x509.NewCertPool()
 	var parts []any
 	for _, path := range cc.TrustPool {
-		certs, err := readCertificates(resolve(path))
+		path, err := resolveErr(path)
+		var certs []*x509.Certificate
+		if err == nil {
+			certs, err = readCertificates(path)
+		}
 		if err != nil {
 			return at(fmt.Errorf("trust_pool: %w", err))
 		}
@@ -183,7 +187,11 @@ func (a *App) newCertificates(cc *ClientCertificate, o identity.CertificateOptio
 	}
 	for _, from := range cc.CRL {
 		co := identity.CRLOptions{Issuers: o.RootCerts}
-		if from = resolve(from); strings.Contains(from, "://") {
+		from, err := resolveErr(from)
+		if err != nil {
+			return nil, fmt.Errorf("revocation crl: %w", err)
+		}
+		if strings.Contains(from, "://") {
 			co.URL = from
 		} else {
 			co.File = from

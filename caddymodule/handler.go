@@ -201,19 +201,24 @@ func (h *Handler) decide(r *http.Request, x *exchange, rules []*Rule) (fault, *d
 	return f, worst
 }
 
-// keepWorst keeps the more severe of two decisions in x.decision[0]. Decisions
-// that refuse alike are joined, so that the person sees every reason.
+// keepWorst keeps the more severe of two decisions in x.decision[0]. The reasons
+// of the other one are joined to it, so that the person sees everything at once;
+// only a stranger learns nothing but that a sign-in is needed.
 func (x *exchange) keepWorst(worst, d *decision.Decision, rule *Rule) *decision.Decision {
 	keep := &x.decision[0]
-	switch {
-	case worst == nil || d.Outcome > worst.Outcome:
+	if worst == nil || d.Outcome > worst.Outcome {
 		*keep, *d = *d, *keep
 		x.rule = rule
-	case d.Outcome == worst.Outcome && d.Outcome != decision.Allow:
-		for _, f := range d.Findings {
-			if !keep.Has(f.Reason) {
-				keep.Findings = append(keep.Findings, f)
-			}
+		if worst == nil {
+			return keep
+		}
+	}
+	if d.Outcome == decision.Allow || keep.Outcome == decision.Authenticate && d.Outcome != decision.Authenticate {
+		return keep
+	}
+	for _, f := range d.Findings {
+		if !keep.Has(f.Reason) {
+			keep.Findings = append(keep.Findings, f)
 		}
 	}
 	return keep
@@ -227,10 +232,11 @@ func (a *App) fillRequest(r *http.Request, x *exchange) {
 	e := x.creds.entry
 	x.req = decision.Request{
 		Now: x.start, Identity: &e.Identity, Method: r.Method, Host: bareHost(r.Host), Path: x.orig.Path,
-		Posture: a.directory.Posture(&e.Identity),
 	}
-	if a.lookups && e.Device.Known() && !x.req.Posture.Known() {
-		x.req.Posture = a.directory.Resolve(r.Context(), &e.Identity)
+	if a.lookups && e.Device.Known() {
+		x.req.Posture = a.directory.Resolve(r.Context(), &e.Identity) // from memory, unless a source never heard of the device
+	} else {
+		x.req.Posture = a.directory.Posture(&e.Identity)
 	}
 	if a.needClientIP {
 		x.req.ClientIP = clientIP(r)

@@ -61,27 +61,37 @@ func loadRootSecret(ctx context.Context, k *Keys, storage certmagic.Storage) (*r
 	if k != nil && k.Dir != "" {
 		return rootSecretInDir(k.Dir)
 	}
+	raw, err := storage.Load(ctx, rootSecretKey)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeRootSecret(ctx, storage)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the root secret from storage: %w", err)
+	}
+	return parseRootSecret(raw)
+}
+
+// makeRootSecret stores a new secret, unless another gateway with the same
+// storage is faster.
+func makeRootSecret(ctx context.Context, storage certmagic.Storage) (*rootSecret, error) {
 	err := storage.Lock(ctx, rootSecretKey)
 	if err != nil {
 		return nil, fmt.Errorf("locking the root secret in storage: %w", err)
 	}
 	defer storage.Unlock(ctx, rootSecretKey) //nolint:errcheck // a lost lock expires by itself
 	raw, err := storage.Load(ctx, rootSecretKey)
-	if errors.Is(err, fs.ErrNotExist) {
-		root, raw, err := newRootSecret()
-		if err != nil {
-			return nil, err
-		}
-		err = storage.Store(ctx, rootSecretKey, raw)
-		if err != nil {
-			return nil, fmt.Errorf("storing the root secret: %w", err)
-		}
-		return root, nil
+	if err == nil {
+		return parseRootSecret(raw)
 	}
+	root, raw, err := newRootSecret()
 	if err != nil {
-		return nil, fmt.Errorf("reading the root secret from storage: %w", err)
+		return nil, err
 	}
-	return parseRootSecret(raw)
+	err = storage.Store(ctx, rootSecretKey, raw)
+	if err != nil {
+		return nil, fmt.Errorf("storing the root secret: %w", err)
+	}
+	return root, nil
 }
 
 func rootSecretInDir(dir string) (*rootSecret, error) {

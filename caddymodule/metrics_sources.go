@@ -1,7 +1,8 @@
 package caddymodule
 
 import (
-	"sync/atomic"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,7 +49,10 @@ func (m *meters) observe(name string, log *zap.Logger) source.Observer {
 // statusCollector reports gauges from the running configuration at scrape time,
 // so that nothing has to keep them up to date.
 type statusCollector struct {
-	current atomic.Pointer[App]
+	// apps are the started configurations, the one that counts last: when a
+	// load fails half-way, the one before it is still running.
+	mu   sync.Mutex
+	apps []*App
 
 	state, lastSync, age, devices, breaker *prometheus.Desc
 	cacheEntries, cacheLookups             *prometheus.Desc
@@ -73,11 +77,27 @@ func newStatusCollector() *statusCollector {
 	}
 }
 
-func (c *statusCollector) attach(a *App) { c.current.Store(a) }
+func (c *statusCollector) attach(a *App) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.apps = append(c.apps, a)
+}
 
-func (c *statusCollector) detach(a *App) { c.current.CompareAndSwap(a, nil) }
+func (c *statusCollector) detach(a *App) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.apps = slices.DeleteFunc(c.apps, func(o *App) bool { return o == a })
+}
 
-func (c *statusCollector) app() *App { return c.current.Load() }
+// app is the running configuration, or nil.
+func (c *statusCollector) app() *App {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.apps) == 0 {
+		return nil
+	}
+	return c.apps[len(c.apps)-1]
+}
 
 // Describe implements prometheus.Collector.
 func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {

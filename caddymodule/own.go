@@ -40,11 +40,13 @@ func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, x *exchange) erro
 	return nil
 }
 
-// Ready reports whether decisions can be made: every authoritative source was
-// read at least once, and every issuer has keys.
+// Ready reports whether decisions about devices can be made: every authoritative
+// source was read at least once. An issuer without keys does not count: its users
+// get 503, and everybody else must not lose the gateway with them.
 func (a *App) Ready() bool {
 	for _, s := range a.sources {
-		if st := s.runner.State(); st.Authoritative && !st.Loaded() {
+		// A source that is only asked about single devices has nothing to load.
+		if st := s.runner.State(); st.Authoritative && !s.remote && !st.Loaded() {
 			return false
 		}
 	}

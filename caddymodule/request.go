@@ -71,14 +71,20 @@ func listedOrigin(r *http.Request, rules []*Rule) bool {
 
 // originAllowed guards websockets against other sites' pages: a browser sends
 // certificates and cookies along by itself. A request without Origin is not from
-// a page.
+// a page. A page that came in clear is another site, also under the same name.
 func originAllowed(r *http.Request, rules []*Rule) bool {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
+	origins := r.Header["Origin"]
+	if len(origins) == 0 {
 		return true
 	}
-	_, host, ok := strings.Cut(origin, "://")
-	return ok && strings.EqualFold(host, r.Host) || listedOrigin(r, rules)
+	if len(origins) > 1 {
+		return false
+	}
+	scheme, host, ok := strings.Cut(origins[0], "://")
+	if ok && strings.EqualFold(host, r.Host) && (r.TLS == nil || strings.EqualFold(scheme, "https")) {
+		return true
+	}
+	return listedOrigin(r, rules)
 }
 
 // answerPreflight answers for the app. Only the listed origin learns anything.

@@ -32,7 +32,7 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, x *exchange, d *dec
 	if listedOrigin(r, rules) {
 		allowOrigin(h, r)
 	}
-	if f.close {
+	if f.close && r.ProtoMajor < 3 { // HTTP/3 clients reject an answer with this field (RFC 9114, 4.2)
 		h.Set("Connection", "close")
 	}
 	a.challenge(h, x, d, &f, kind)

@@ -71,11 +71,12 @@ func (b *boundPolicy) of(p *decision.Policy) *boundPolicy {
 func (r *Rule) validate() error {
 	switch {
 	case r.Policy == "" && r.OffBecause == "":
-		return errors.New("a rule needs a policy, or off_because")
+		return errors.New("a rule of compliance needs a policy, or off_because")
 	case r.Policy != "" && r.OffBecause != "":
 		return errors.New("a rule has a policy or off_because, not both")
-	case r.OffBecause != "" && (r.Shadow != "" || r.Assertion || len(r.IdentityHeaders) > 0 || r.StripToken):
-		return errors.New("a rule that is off cannot have shadow, identity_headers, assertion or strip_token")
+	case r.OffBecause != "" && (r.Shadow != "" || r.Assertion || len(r.IdentityHeaders) > 0 || r.StripToken ||
+		len(r.CORSOrigins) > 0 || r.PreflightPass || r.LaxPath || r.CaddyErrors):
+		return errors.New("a line that is off takes no options: its requests are not checked")
 	}
 	for _, o := range r.CORSOrigins {
 		if err := checkOrigin(o); err != nil {

@@ -1,8 +1,11 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -64,20 +67,37 @@ func (*InventorySource) CaddyModule() caddy.ModuleInfo {
 //	    guard_changes 20% 20
 //	}
 func (s *InventorySource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	err := valueHere(d, &s.Path)
-	if err != nil {
-		return err
+	if !d.NextArg() || d.Val() == "" {
+		return d.Errf("source inventory needs the path of a file")
 	}
+	s.Path = d.Val()
 	return block(d, "source inventory", map[string]func(string) error{
-		"name":           func(string) error { return value(d, &s.Name) },
-		"format":         func(string) error { return choice(d, &s.Format, "intune_csv", "csv", "json") },
-		"max_file_age":   func(string) error { return duration(d, &s.MaxFileAge) },
-		"check_interval": func(string) error { return duration(d, &s.CheckInterval) },
+		"name": func(string) error {
+			err := value(d, &s.Name)
+			if err == nil {
+				err = s.check()
+				if err != nil {
+					return d.Err(err.Error())
+				}
+			}
+			return err
+		},
+		"format":       func(string) error { return choice(d, &s.Format, "intune_csv", "csv", "json") },
+		"max_file_age": func(string) error { return duration(d, &s.MaxFileAge) },
+		"check_interval": func(string) error {
+			err := duration(d, &s.CheckInterval)
+			if err == nil {
+				err = s.check()
+				if err != nil {
+					return d.Err(err.Error())
+				}
+			}
+			return err
+		},
 		"guards": func(string) error {
 			var v string
-			err := choice(d, &v, "off")
 			s.guards().Off = true
-			return err
+			return choice(d, &v, "off")
 		},
 		"guard_bad_rows": func(string) error { return shareAndCount(d, &s.guards().BadShare, &s.guards().BadRows) },
 		"guard_changes":  func(string) error { return shareAndCount(d, &s.guards().ChangeShare, &s.guards().Changes) },
@@ -91,28 +111,40 @@ func (s *InventorySource) guards() *Guards {
 	return s.Guards
 }
 
-// valueHere reads the next argument of the current line.
-func valueHere(d *caddyfile.Dispenser, to *string) error {
-	if !d.NextArg() || d.Val() == "" {
-		return d.ArgErr()
-	}
-	*to = d.Val()
-	return nil
-}
-
+// shareAndCount reads two words such as 12.5% 20.
 func shareAndCount(d *caddyfile.Dispenser, share *float64, n *int) error {
 	word := d.Val()
 	args := d.RemainingArgs()
 	if len(args) == 2 {
-		_, err := fmt.Sscanf(args[0], "%f%%", share)
-		if err == nil {
-			_, err = fmt.Sscanf(args[1], "%d", n)
-		}
-		if err == nil && *share > 0 && *share <= 100 && *n > 0 {
+		percent, ok := strings.CutSuffix(args[0], "%")
+		v, err := strconv.ParseFloat(percent, 64)
+		c, err2 := strconv.Atoi(args[1])
+		if ok && err == nil && err2 == nil && v > 0 && v <= 100 && c > 0 {
+			*share, *n = v, c
 			return nil
 		}
 	}
 	return d.Errf("%s takes a share and a count, such as 20%% 20", word)
+}
+
+// minCheckInterval keeps a slip of the unit from reading the file all the time.
+const minCheckInterval = 100 * time.Millisecond
+
+// check finds what is wrong by itself, in a Caddyfile or in JSON.
+func (s *InventorySource) check() error {
+	if len(s.Name) > 64 || strings.ContainsFunc(s.Name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_-.", r)
+	}) {
+		return fmt.Errorf("bad source name %.64q: letters, digits, _, - and . only", s.Name)
+	}
+	if s.CheckInterval != 0 && time.Duration(s.CheckInterval) < minCheckInterval {
+		return fmt.Errorf("check_interval is below %s", minCheckInterval)
+	}
+	g := s.Guards
+	if g != nil && (g.BadShare < 0 || g.BadShare > 100 || g.ChangeShare < 0 || g.ChangeShare > 100 || g.BadRows < 0 || g.Changes < 0) {
+		return errors.New("guards: a share is between 0 and 100 per cent, a count is not negative")
+	}
+	return nil
 }
 
 // SetPlace notes where the source was written.
@@ -128,7 +160,13 @@ func (s *InventorySource) SourceName() string {
 
 // NewSource opens the file's reader. It does not read the file yet.
 func (s *InventorySource) NewSource(caddy.Context) (source.Source, source.RunnerOptions, error) {
-	path, err := filepath.Abs(s.Path)
+	path, err := resolveErr(s.Path)
+	if err == nil {
+		err = s.check()
+	}
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
 	if err != nil {
 		return nil, source.RunnerOptions{}, err
 	}

@@ -222,6 +222,10 @@ func (d *demo) load() error {
 	if err != nil {
 		return fmt.Errorf("the demo's Caddyfile: %w", err)
 	}
+	// Until the configuration's own log is open Caddy writes to the terminal,
+	// which belongs to the commands. Its first lines say nothing that the error,
+	// if there is one, does not.
+	caddy.BufferedLog()
 	return caddy.Load(config, true)
 }
 
@@ -251,10 +255,19 @@ func (d *demo) waitReady(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the demo gateway does not get ready; its log: %s", filepath.Join(d.Dir, "gateway.log"))
+			return fmt.Errorf("the demo gateway does not get ready; the end of its log:\n%s", d.logTail())
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// logTail is the end of the log: the file goes away with the demo.
+func (d *demo) logTail() string {
+	raw, err := os.ReadFile(filepath.Join(d.Dir, "gateway.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw[max(0, len(raw)-2000):])
 }
 
 func (d *demo) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", d.Port, path) }

@@ -64,7 +64,7 @@ func people() []person {
 
 func devicesCSV(now time.Time) string {
 	var b strings.Builder
-	b.WriteString("entra,name,owner_upn,platform,os_version,compliance,grace_until,managed,encrypted,jailbroken,risk,lifecycle,last_check_in\n")
+	b.WriteString("entra_id,name,owner_upn,platform,os_version,compliance,grace_until,managed,encrypted,jailbroken,risk,lifecycle,last_check_in\n")
 	for _, d := range fleet() {
 		grace := ""
 		if d.grace > 0 {
@@ -87,7 +87,7 @@ const (
 
 func patchScanCSV() string {
 	var b strings.Builder
-	b.WriteString("entra,updated\n")
+	b.WriteString("entra_id,updated\n")
 	for _, d := range fleet() {
 		fmt.Fprintf(&b, "%s,yes\n", d.id)
 	}

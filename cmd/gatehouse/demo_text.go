@@ -20,7 +20,7 @@ func (d *demo) scenes() []scene {
 		if who != "" {
 			header = "-H @" + shellQuote(filepath.Join(d.Dir, who)) + " "
 		}
-		return `curl -s -w '%{http_code}\n' ` + header + d.url(path)
+		return `curl -s -w '\n%{http_code}\n' ` + header + d.url(path)
 	}
 	self := shellQuote(ownName())
 	at := fmt.Sprintf(" --address 127.0.0.1:%d", d.Admin)
@@ -43,7 +43,9 @@ func (d *demo) scenes() []scene {
 		{"401 step_up", "/finance wants a stronger sign-in (RFC 9470 challenge)", curl("alice", "/finance")},
 		{"200 allow", "the same after that sign-in", curl("alice-mfa", "/finance")},
 		{"503 undecided", "/vault needs facts of the last minute, and the patch scan is late: our fault, and it says so", curl("alice", "/vault")},
-		{"exit 0", "the latest decisions; explain takes their ids", self + " decisions" + at},
+		{"exit 0", "the latest decisions", self + " decisions" + at},
+		{"exit 3", "account for the latest refusal by its id, as on the page and in the log",
+			self + " explain $(" + self + " decisions --outcome block --limit 1" + at + " | awk 'END {print $NF}')" + at},
 		{"exit 3", "why bob would not get into /finance, line by line", self + " explain --policy finance --user bob --device entra:" + deviceID(2) + at},
 		{"exit 0", "the same question offline, from the configuration alone", self + " explain --config " + file("Caddyfile") + " --policy standard --user bob --device entra:" + deviceID(2)},
 		{"exit 0", "all devices", self + " devices" + at},
@@ -56,8 +58,8 @@ func (d *demo) scenes() []scene {
 		{"403 block", "edit the inventory: alice's laptop turns noncompliant within a second", edit("compliant", "noncompliant")},
 		{"200 allow", "and back", edit("noncompliant", "compliant")},
 		{"exit 0", "check the configuration for ways around the gateway", self + " lint --config " + file("Caddyfile")},
-		{"200", "metrics, for Prometheus", fmt.Sprintf(`curl -s -w '%%{http_code}\n' http://127.0.0.1:%d/metrics | grep -E '^gatehouse_decisions|^200'`, d.Admin)},
-		{"200", "the state of sources and policies", fmt.Sprintf(`curl -s -w '%%{http_code}\n' http://127.0.0.1:%d/compliance/status`, d.Admin)},
+		{"200", "metrics, for Prometheus", fmt.Sprintf(`curl -s -w '%%{http_code}\n' http://127.0.0.1:%d/metrics | grep -E '^gatehouse_decisions.* [1-9]|^200'`, d.Admin)},
+		{"200", "the state of sources and policies", fmt.Sprintf(`curl -s -w '\n%%{http_code}\n' http://127.0.0.1:%d/compliance/status`, d.Admin)},
 	}
 }
 

@@ -86,7 +86,7 @@ func (m *DeviceMapping) rule() (deviceRule, error) {
 	case FieldSANUPN:
 		return fail("san_upn names a user, not a device")
 	default:
-		return fail("unknown field %q", string(m.From))
+		return fail("unknown field %q; known: subject_cn, serial_number, san_uri, san_dns, san_email, intune_mdm, extension", string(m.From))
 	}
 	whole, err := wholePattern(m.Pattern)
 	if err != nil {

@@ -50,9 +50,9 @@ func (m *UserMapping) rule() (userRule, error) {
 	switch m.From {
 	case FieldSANUPN, FieldSANEmail, FieldSubjectCN:
 	case FieldSerialNumber, FieldSANURI, FieldSANDNS, FieldIntuneMDM, FieldExtension:
-		return userRule{}, fmt.Errorf("user mapping: field %s names no person", m.From)
+		return userRule{}, fmt.Errorf("user mapping: field %s names no person; known: san_upn, san_email, subject_cn", m.From)
 	default:
-		return userRule{}, fmt.Errorf("user mapping: unknown field %q", string(m.From))
+		return userRule{}, fmt.Errorf("user mapping: unknown field %q; known: san_upn, san_email, subject_cn", string(m.From))
 	}
 	whole, err := wholePattern(m.Pattern)
 	if err != nil {

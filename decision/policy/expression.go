@@ -248,9 +248,16 @@ func issueError(issues *cel.Issues) error {
 		if name, ok := strings.CutPrefix(e.Message, "undefined field '"); ok {
 			return fmt.Errorf("%sunknown field %s", where, strings.TrimSuffix(name, "'"))
 		}
-		return fmt.Errorf("%s%s", where, oneLine(e.Message))
+		return fmt.Errorf("%s%s", where, syntax(oneLine(e.Message)))
 	}
 	return fmt.Errorf("expression: %s", oneLine(issues.Err().Error()))
+}
+
+// syntax leaves out what the parser would have liked instead: a list of tokens in
+// its own notation.
+func syntax(msg string) string {
+	msg, _, _ = strings.Cut(msg, " expecting ")
+	return strings.Replace(msg, "mismatched input '<EOF>'", "the expression ends too early", 1)
 }
 
 // oneLine keeps a message of CEL on one line and at a sane length.

@@ -47,7 +47,7 @@ func TestBPathSpellings(t *testing.T) {
 	}{
 		{"B1 query", "/secret?x=/public/", 403},
 		{"B1 query with regexp", "/secret?/open/", 403},
-		{"B2 fragment", "/secret#/public", 400},
+		{"B2 fragment", "/secret#/public", 403},
 		{"B2 encoded fragment", "/secret%23/public/", 403},
 		{"B3 case and encoded slash", "/SeCrEt%2Fx", 400},
 		{"B4 encoded slash", "/public/..%2fsecret", 400},

@@ -1,0 +1,249 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+)
+
+// lintGlobals is a configuration around one site block. LINE stands for what a
+// test adds to the compliance option, GLOBAL for further global options.
+const lintGlobals = `{
+	grace_period 5s
+	GLOBAL
+	compliance {
+		issuer corp https://idp.corp.example {
+			audience intranet
+			device_claim deviceid entra
+		}
+		source inventory devices.csv
+		policy standard {
+			require compliant
+		}
+		LINE
+	}
+}
+`
+
+const lintCertificate = `client_certificate {
+	trust_pool file ca.pem
+	device_id entra subject_cn
+}`
+
+func TestLint(t *testing.T) {
+	type row struct {
+		name, global, line, sites string
+		want                      []string // "severity code", in order
+		text                      string   // part of the first finding's line
+	}
+	const proxy = "reverse_proxy app:8080 {\nstream_close_delay 24h\n}\n"
+	tests := []row{
+		{name: "clean", sites: "a.example {\ncompliance standard\n" + proxy + "}"},
+		{
+			name: "open site beside a gated one", sites: "a.example {\ncompliance standard\n" + proxy + "}\nb.example {\n" + proxy + "}",
+			want: []string{"error not_covered"}, text: "error: b.example: app:8080 is reached without compliance; put",
+		},
+		{name: "open on purpose", sites: "a.example {\ncompliance standard\n" + proxy + "}\nb.example {\ncompliance off because \"public\"\n" + proxy + "}"},
+		{name: "no gated site", sites: "a.example {\nrespond ok\n}", want: []string{"error nothing_gated", "note open_content"}},
+		{
+			name: "handle block outside", sites: "a.example {\nhandle /api/* {\ncompliance standard\n" + proxy + "}\nhandle {\n" + proxy + "}\n}",
+			want: []string{"error not_covered"},
+		},
+		{
+			name: "every handle block gated", sites: "a.example {\nhandle /api/* {\ncompliance standard\n" + proxy + "}\nhandle {\ncompliance standard\n" + proxy + "}\n}",
+		},
+		{
+			name: "partly covered", sites: "a.example {\n@f path /finance/*\ncompliance @f standard\n" + proxy + "}",
+			want: []string{"warning partly_covered"}, text: "the rules cover only /finance/*; every other request reaches app:8080",
+		},
+		{
+			name: "rule and proxy share the matcher", sites: "a.example {\n@f path /finance/*\ncompliance @f standard\nreverse_proxy @f app:8080 {\nstream_close_delay 24h\n}\n}",
+		},
+		{
+			name: "proxy under the rule's path", sites: "a.example {\n@f path /finance/*\ncompliance @f standard\nhandle_path /finance/eu/* {\n" + proxy + "}\n}",
+		},
+		{
+			name: "proxy beside the rule's path", sites: "a.example {\n@f path /finance/*\ncompliance @f standard\nhandle /finances/* {\n" + proxy + "}\n}",
+			want: []string{"warning partly_covered"},
+		},
+		{
+			name: "a rewrite between makes the matcher another one",
+			sites: "a.example {\n@f path /app/*\nroute {\ncompliance @f standard\nrewrite /x/* /app/y\nreverse_proxy @f app:8080 {\n" +
+				"stream_close_delay 24h\n}\n}\n}",
+			want: []string{"warning partly_covered"},
+		},
+		{
+			name: "compliance after the proxy", sites: "a.example {\nroute {\n" + proxy + "compliance standard\n}\n}",
+			want: []string{"error not_covered"},
+		},
+		{
+			name: "two rules cover a matcher with alternatives",
+			sites: "a.example {\n@a path /a/*\n@b path /b/*\n@ab {\npath /a/* /b/*\n}\ncompliance @a standard\ncompliance @b standard\n" +
+				"reverse_proxy @ab app:8080 {\nstream_close_delay 24h\n}\n}",
+			want: []string{"warning partly_covered"}, // one matcher with two paths: a proof is not tried
+		},
+		{
+			name: "fastcgi", sites: "a.example {\ncompliance standard\nrespond ok\n}\nb.example {\nphp_fastcgi app:9000\n}",
+			want: []string{"error not_covered"},
+		},
+		{
+			name: "open files and answers", sites: "a.example {\ncompliance standard\n" + proxy + "}\nb.example {\nfile_server\n}\nc.example {\nrespond hello\n}\nd.example {\nredir https://a.example{uri}\n}",
+			want: []string{"note open_content", "note open_content"},
+		},
+		{
+			name: "errors reach an upstream", sites: "a.example {\ncompliance standard\n" + proxy + "handle_errors {\nreverse_proxy errors:8080\n}\n}",
+			want: []string{"warning error_upstream"},
+		},
+		{
+			name: "stream_close_delay", sites: "a.example {\ncompliance standard\nreverse_proxy app:8080\n}",
+			want: []string{"warning no_stream_close_delay"},
+		},
+		{
+			name: "admin endpoint", sites: "a.example {\ncompliance standard\nreverse_proxy 127.0.0.1:2019 {\nstream_close_delay 1h\n}\n}",
+			want: []string{"error admin_upstream"},
+		},
+		{
+			name: "admin endpoint elsewhere", global: "admin :3000", sites: "a.example {\ncompliance standard\nreverse_proxy localhost:3000 {\nstream_close_delay 1h\n}\n}",
+			want: []string{"error admin_upstream"},
+		},
+		{
+			name: "admin endpoint off", global: "admin off", sites: "a.example {\ncompliance standard\nreverse_proxy localhost:2019 {\nstream_close_delay 1h\n}\n}",
+		},
+		{
+			name: "named route", sites: "&(app) {\n" + proxy + "}\na.example {\ncompliance standard\ninvoke app\n}\nb.example {\ninvoke app\n}",
+			want: []string{"error not_covered"},
+		},
+		{
+			name: "mode request", line: lintCertificate,
+			sites: "a.example {\ntls {\nclient_auth {\nmode request\n}\n}\ncompliance standard\n" + proxy + "}",
+			want:  []string{"error verifies_nothing"},
+		},
+		{
+			name: "no trust pool", line: lintCertificate,
+			sites: "a.example {\ntls {\nclient_auth {\nmode require_and_verify\n}\n}\ncompliance standard\n" + proxy + "}",
+			want:  []string{"error no_trust_pool"},
+		},
+		{
+			name: "trust pool", line: lintCertificate,
+			sites: "a.example {\ntls {\nclient_auth {\nmode verify_if_given\ntrust_pool file ca.pem\n}\n}\ncompliance standard\n" + proxy + "}",
+		},
+		{
+			name: "nobody asks for certificates", line: lintCertificate, sites: "a.example {\ncompliance standard\n" + proxy + "}",
+			want: []string{"warning no_client_auth"}, text: "Caddyfile:",
+		},
+		{
+			name: "insecure SNI", line: lintCertificate, global: "servers {\nstrict_sni_host insecure_off\n}",
+			sites: "a.example {\ntls {\nclient_auth {\nmode verify_if_given\ntrust_pool file ca.pem\n}\n}\ncompliance standard\n" + proxy + "}",
+			want:  []string{"error insecure_sni"},
+		},
+		{
+			name: "clients behind a proxy", line: lintCertificate + "\nforwarded_certificate rfc9440 {\nfrom 10.0.0.0/8\n}\npolicy office {\nrequire network 192.0.2.0/24\n}",
+			sites: "a.example {\ncompliance office\n" + proxy + "}", want: []string{"warning no_trusted_proxies"},
+		},
+		{
+			name: "trusted proxies", line: lintCertificate + "\nforwarded_certificate rfc9440 {\nfrom 10.0.0.0/8\n}\npolicy office {\nrequire network 192.0.2.0/24\n}",
+			global: "servers {\ntrusted_proxies static 10.0.0.0/8\n}", sites: "a.example {\ncompliance office\n" + proxy + "}",
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			text := strings.NewReplacer("LINE", tc.line, "GLOBAL", tc.global).Replace(lintGlobals) + tc.sites
+			config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkLint(t, config, tc.want, tc.text)
+		})
+	}
+}
+
+func checkLint(t *testing.T, config []byte, want []string, text string) {
+	t.Helper()
+	findings, err := Lint(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got, lines []string
+	for i := range findings {
+		f := &findings[i]
+		got = append(got, string(f.Severity)+" "+f.Code)
+		lines = append(lines, f.String())
+		if f.Place == "" || f.Text == "" || f.Do == "" || strings.Contains(f.String(), "\n") {
+			t.Errorf("incomplete finding: %q", f.String())
+		}
+	}
+	all := strings.Join(lines, "\n")
+	if !slices.Equal(got, want) {
+		t.Errorf("findings %q, want %q\n%s", got, want, all)
+	}
+	if !strings.Contains(all, text) {
+		t.Errorf("findings do not say %q:\n%s", text, all)
+	}
+}
+
+// Configurations that only JSON can express, or whose handlers are not in this
+// binary.
+func TestLintJSON(t *testing.T) {
+	const gate = `{"handler":"compliance","rules":[{"policy":"standard"}]}`
+	const proxy = `{"handler":"reverse_proxy","upstreams":[{"dial":"app:8080"}],"stream_close_delay":"1h"}`
+	tests := []struct {
+		name, routes, more string
+		want               []string
+	}{
+		{"cache in front", `[{"handle":[{"handler":"cache"},` + gate + `,` + proxy + `]}]`, "", []string{"error cache_in_front"}},
+		{"cache behind", `[{"handle":[` + gate + `,{"handler":"cache"},` + proxy + `]}]`, "", nil},
+		{
+			"cache of another site",
+			`[{"match":[{"host":["a"]}],"terminal":true,"handle":[{"handler":"cache"},{"handler":"static_response","status_code":302}]},{"handle":[` + gate + `,` + proxy + `]}]`,
+			"", nil,
+		},
+		{"unknown handler", `[{"handle":[{"handler":"teapot"},` + gate + `,` + proxy + `]}]`, "", []string{"warning open_handler"}},
+		{"unknown handler with fields of its own", `[{"handle":[` + gate + `,{"handler":"teapot","routes":7}]}]`, "", nil},
+		{
+			"alternatives covered by two rules",
+			`[{"handle":[{"handler":"compliance","rules":[{"policy":"p","match":{"path":["/a"]}},{"policy":"p","match":{"path":["/b"]}}]}]},` +
+				`{"match":[{"path":["/a"]},{"path":["/b"]}],"handle":[` + proxy + `]}]`,
+			"", nil,
+		},
+		{
+			"a gate under a matcher does not cover its siblings",
+			`[{"match":[{"path":["/a"]}],"handle":[` + gate + `]},{"handle":[` + proxy + `]}]`, "", []string{"error not_covered"},
+		},
+		{"named route that calls itself", `[{"handle":[` + gate + `,{"handler":"invoke","name":"x"}]}]`,
+			`,"named_routes":{"x":{"handle":[{"handler":"invoke","name":"x"}]}}`, nil},
+		{"reverse_proxy in handle_response", `[{"handle":[{"handler":"intercept","handle_response":[{"routes":[{"handle":[` + proxy + `]}]}]},` + gate + `]}]`, "",
+			[]string{"error not_covered"}},
+		{
+			"shadowed TLS policy", `[{"handle":[` + gate + `,` + proxy + `]}]`,
+			`,"tls_connection_policies":[{"match":{"sni":["*.corp.example"]}},{"match":{"sni":["f.corp.example"]},"client_authentication":{"mode":"verify_if_given","ca":{"provider":"file"}}}]`,
+			[]string{"warning shadowed_client_auth"},
+		},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			config := `{"apps":{"http":{"grace_period":5,"servers":{"srv0":{"listen":[":443"],"routes":` + tc.routes + tc.more +
+				`}}},"compliance":{"client_certificate":{}, "forwarded_certificate":{}}}}`
+			if !json.Valid([]byte(config)) {
+				t.Fatal("the test's JSON is broken")
+			}
+			checkLint(t, []byte(config), tc.want, "")
+		})
+	}
+}
+
+func TestLintRefuses(t *testing.T) {
+	for config, want := range map[string]string{
+		`{`:           "configuration: unexpected end",
+		`{"apps":{}}`: "has no compliance app",
+		`{"apps":{"http":{"servers":{"a":{"routes":7}}},"compliance":{}}}`: "cannot unmarshal",
+	} {
+		_, err := Lint([]byte(config))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Lint(%s): %v, want %q in it", config, err, want)
+		}
+	}
+}
