@@ -1,5 +1,5 @@
-# What you need: Go 1.26. Everything else is fetched by Go itself; the long tests
-# also want Debian's chromium, which `make test-long` installs when run as root.
+# What you need: Go 1.26, and gcc for the race detector. Everything else is fetched
+# by Go itself.
 
 GO        ?= go
 GOFUMPT   := mvdan.cc/gofumpt@v0.12.0
@@ -9,29 +9,44 @@ FUZZTIME  ?= 30s
 export CGO_ENABLED = 1
 export GOFLAGS ?= -buildvcs=false
 
-.PHONY: build test test-unit test-race test-integration test-long bench lint fuzz mutate clean
+.PHONY: build setup test test-unit test-race test-integration test-long mutate bench lint vuln fuzz clean
 
 build:
 	$(GO) build -trimpath -o bin/gatehouse ./cmd/gatehouse
 
-# Unit tests, race tests and the core integration of the real binary.
-test: test-unit test-race test-integration
+# Go, and a C compiler for the race detector. As root on Debian what is missing is
+# installed; otherwise you are told.
+setup:
+	@command -v $(GO) >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl"; exit 1; }
+	@command -v gcc >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q && apt-get install -qy gcc libc6-dev; \
+	  else echo "a C compiler is needed for the race detector: install gcc (Debian: sudo apt-get install gcc libc6-dev)"; exit 1; fi; }
 
-# Packages that do not link Caddy, under the race detector, fuzz seeds included.
-PLAIN = $(shell $(GO) list ./decision/... ./cache/... ./caddymodule/pages ./integration/vectors ./integration/house)
+# Unit tests, race tests and the core integration of the real binary.
+test: setup test-unit test-race test-integration
+
+# Packages that run inside the test process, fuzz seeds included.
+UNIT = ./decision/... ./cache/... ./caddymodule/... ./cmd/...
+# Black-box tests of the real binary.
+BLACKBOX = ./integration/gateway ./integration/replay ./integration/commands ./integration/caddyfile ./integration/examples
 
 test-unit:
 	$(GO) vet ./...
-	$(GO) test ./cmd/...
+	$(GO) test ./integration/house ./integration/vectors ./integration/mutation
 
 test-race:
-	$(GO) test -race -shuffle=on $(PLAIN) ./caddymodule
+	$(GO) test -race -shuffle=on -timeout 15m $(UNIT)
 
-test-integration:
-	$(GO) test -race -timeout 20m ./integration/gateway/...
+# The binary under test has the race detector too; a race in it fails the test.
+test-integration: bin/gatehouse-race
+	GATEHOUSE_BINARY=$(CURDIR)/bin/gatehouse-race $(GO) test -race -timeout 20m -p 1 $(BLACKBOX)
 
-# Browser and long suites, as they come.
-test-long: mutate
+.PHONY: bin/gatehouse-race
+bin/gatehouse-race:
+	$(GO) build -race -o $@ ./cmd/gatehouse
+
+# Long suites, as they come: every deny branch of the engine is flipped once.
+test-long: setup mutate
 
 mutate:
 	$(GO) run ./integration/mutation

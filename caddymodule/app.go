@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/gatehouse-project/gatehouse/cache"
@@ -34,6 +35,8 @@ type runtime struct {
 	tokens  *pooledTokens
 	certs   *pooledCertificates
 
+	tokensKey, certsKey string // pool keys: identities are made of both
+
 	policies   *policy.Set
 	engine     *decision.Engine
 	bound      map[string]*boundPolicy
@@ -49,6 +52,8 @@ type runtime struct {
 	logAll       bool
 	needClientIP bool
 	lookups      bool
+
+	remembering map[*caddyhttp.Server]bool // servers whose connections have a memo
 
 	held   []string // pool keys to give back, once each
 	cancel context.CancelFunc
@@ -247,7 +252,7 @@ func (a *App) bindPolicy(p *decision.Policy) *boundPolicy {
 func (a *App) bind(name string) (*boundPolicy, error) {
 	b, ok := a.bound[name]
 	if !ok {
-		return nil, fmt.Errorf("unknown policy %q; known: %v", name, a.policies.Names())
+		return nil, fmt.Errorf("unknown policy %q; known: %s", name, orNone(a.policies.Names()))
 	}
 	return b, nil
 }
@@ -257,11 +262,18 @@ func (a *App) provisionIdentifier(caddy.Context) error {
 	if a.Cache != nil && a.Cache.Tokens > 0 {
 		capacity = a.Cache.Tokens
 	}
-	known, err := cache.New[identityKey, *identityEntry](cache.Options[identityKey]{Capacity: capacity})
+	key, err := configKey("identities", a.tokensKey, a.certsKey, capacity)
 	if err != nil {
 		return err
 	}
-	a.identifier = &identifier{known: known, nobody: &identityEntry{}, meters: a.meters, revoked: a.shared.revocations.MatchCertificate}
+	known, err := pooled(a, key, func() (*pooledIdentities, error) {
+		c, err := cache.New[identityKey, *identityEntry](cache.Options[identityKey]{Capacity: capacity})
+		return &pooledIdentities{c}, err
+	})
+	if err != nil {
+		return err
+	}
+	a.identifier = &identifier{known: known.Cache, nobody: &identityEntry{}, meters: a.meters, revoked: a.shared.revocations.MatchCertificate}
 	if a.tokens != nil {
 		a.identifier.tokens = a.tokens.Tokens
 	}

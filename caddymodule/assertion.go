@@ -11,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/gatehouse-project/gatehouse/cache"
+	"github.com/gatehouse-project/gatehouse/decision"
 )
 
 // assertionLife is how long one assertion is valid; it is reused for half of it.
@@ -27,9 +28,12 @@ type asserter struct {
 	made *cache.Cache[assertionKey, string]
 }
 
+// assertionKey is everything that an assertion says. The verdict is part of it: an
+// app must not read an old one for as long as an assertion is reused.
 type assertionKey struct {
-	entry *identityEntry
-	host  string
+	entry      *identityEntry
+	host       string
+	compliance decision.Compliance
 }
 
 func newAsserter(key *ecdsa.PrivateKey) (*asserter, error) {
@@ -50,7 +54,7 @@ func (s *asserter) keySet() jose.JSONWebKeySet {
 // assert sets the assertion header. If signing fails the header stays absent: the
 // app must treat that as no assertion.
 func (a *App) assert(r *http.Request, x *exchange) {
-	key := assertionKey{entry: x.creds.entry, host: x.req.Host}
+	key := assertionKey{entry: x.creds.entry, host: x.req.Host, compliance: x.req.Posture.Compliance}
 	signed, res := a.asserter.made.Get(key)
 	if res != cache.Hit {
 		var err error

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -76,6 +77,9 @@ func parseIssuer(d *caddyfile.Dispenser, app *App) error {
 		if other.Name == is.Name {
 			return d.Errf("issuer %q is defined twice", is.Name)
 		}
+		if is.URL != "" && other.URL == is.URL {
+			return d.Errf("issuer %s has the same URL as issuer %s", is.Name, other.Name)
+		}
 	}
 	err := block(d, "issuer", map[string]func(string) error{
 		"tenant":       func(string) error { is.Entra = true; return value(d, &is.Tenant) },
@@ -128,6 +132,10 @@ func (is *Issuer) check() error {
 		GroupsClaim: is.GroupsClaim, NameClaims: is.NameClaim,
 		Leeway: time.Duration(is.Leeway), MaxStale: time.Duration(is.KeysMaxStale),
 	}}})
+	var wrong *identity.IssuerError
+	if errors.As(err, &wrong) {
+		return fmt.Errorf("issuer %s: %w", is.Name, wrong.Err)
+	}
 	return err
 }
 

@@ -26,7 +26,7 @@ endpoint; --address or --config says which one.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			for _, c := range Commands() {
-				sub := &cobra.Command{Use: c.Name + " " + c.Usage, Short: c.Short, Long: strings.TrimSpace(c.Long)}
+				sub := &cobra.Command{Use: c.Name + " " + c.Usage, Short: c.Short, Long: c.Long}
 				c.CobraFunc(sub)
 				cmd.AddCommand(sub)
 			}
@@ -54,10 +54,19 @@ const (
 // at its top level as well, so that `gatehouse explain` is short for
 // `caddy compliance explain`. Each call makes new values.
 func Commands() []caddycmd.Command {
-	return []caddycmd.Command{
+	all := []caddycmd.Command{
 		explainCommand(), lintCommand(), devicesCommand(), revokeCommand(),
 		releaseCommand(), acceptCommand(), statusCommand(), decisionsCommand(),
 	}
+	for i := range all {
+		flags := all[i].CobraFunc
+		all[i].Long = strings.TrimSpace(all[i].Long)
+		all[i].CobraFunc = func(cmd *cobra.Command) {
+			cmd.DisableFlagsInUseLine = true // Usage names those that matter
+			flags(cmd)
+		}
+	}
+	return all
 }
 
 // errSilent ends a command with status 1 after it has said everything itself.

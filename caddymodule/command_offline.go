@@ -24,7 +24,7 @@ type offline struct {
 
 // openOffline provisions the app. Notes about what cannot be known offline go to
 // warn.
-func openOffline(file, adapter string, warn io.Writer) (o *offline, err error) {
+func openOffline(file, adapter string, warn io.Writer) (*offline, error) {
 	config, err := readConfig(file, adapter, warn)
 	if err != nil {
 		return nil, err
@@ -33,22 +33,17 @@ func openOffline(file, adapter string, warn io.Writer) (o *offline, err error) {
 	if err != nil {
 		return nil, err
 	}
-	o = &offline{}
+	o := &offline{}
 	o.dir, err = os.MkdirTemp("", "gatehouse-explain-")
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			o.close()
-		}
-	}()
 	raw, err = relocate(raw, o.dir)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = o.provision(raw)
 	}
-	err = o.provision(raw)
 	if err != nil {
+		o.close()
 		return nil, err
 	}
 	for _, s := range o.app.sources {

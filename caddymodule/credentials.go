@@ -59,10 +59,19 @@ func (a *App) provisionTokens(caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	a.tokensKey = key
 	a.tokens, err = pooled(a, key, func() (*pooledTokens, error) {
 		t, err := identity.NewTokens(o)
 		return &pooledTokens{Tokens: t}, err
 	})
+	var wrong *identity.IssuerError
+	if errors.As(err, &wrong) {
+		for _, is := range a.Issuers {
+			if is.Name == wrong.Name {
+				return fmt.Errorf("issuer %s (%s): %w", is.Name, is.Place, wrong.Err)
+			}
+		}
+	}
 	return err
 }
 
@@ -110,8 +119,7 @@ func (cc *ClientCertificate) validate() error {
 	if len(cc.DeviceID) == 0 && len(cc.UserID) == 0 {
 		return errors.New("client_certificate needs a device_id or user_id line that says what is in the certificate")
 	}
-	_, err := cc.options()
-	return err
+	return nil
 }
 
 // options compiles the mappings; files are read elsewhere.
@@ -168,10 +176,13 @@ func (a *App) provisionCertificates(caddy.Context) error {
 			parts = append(parts, c.Raw)
 		}
 	}
-	key, err := configKey("certificates", append(parts, cc, a.shared.dir)...)
+	same := *cc
+	same.Place = "" // a line added above it is no change
+	key, err := configKey("certificates", append(parts, same, a.shared.dir)...)
 	if err != nil {
 		return err
 	}
+	a.certsKey = key
 	a.certs, err = pooled(a, key, func() (*pooledCertificates, error) { return a.newCertificates(cc, o) })
 	if err != nil {
 		return at(err)
@@ -261,8 +272,11 @@ func (fc *ForwardedCertificate) compile() (identity.Dialect, []netip.Prefix, err
 			}
 			p = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
 		}
-		if p.Bits() == 0 {
+		switch {
+		case p.Bits() == 0:
 			return d, nil, fmt.Errorf("from %s would believe everybody", s)
+		case p.Addr().Is4In6(): // it would match nobody
+			return d, nil, fmt.Errorf("from %s is IPv4 in IPv6 form: write it as IPv4", s)
 		}
 		from = append(from, p.Masked())
 	}

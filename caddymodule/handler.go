@@ -29,6 +29,8 @@ type Handler struct {
 	app *App
 	// strict: ambiguous paths are refused.
 	strict bool
+	// unmatched: every rule covers every request.
+	unmatched bool
 	// logged: this server keeps access logs, so our fields are worth setting.
 	logged bool
 }
@@ -48,11 +50,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.app = mod.(*App)
+	h.unmatched = true
 	for _, r := range h.Rules {
 		err := r.provision(ctx, h.app)
 		if err != nil {
 			return err
 		}
+		h.unmatched = h.unmatched && r.matchesAnything && r.OffBecause == ""
 		h.strict = h.strict || r.OffBecause == "" && !r.LaxPath
 		if r.OffBecause != "" {
 			h.app.log.Info("requests pass unchecked", zap.String("match", r.described),
@@ -64,6 +68,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return nil
 	}
 	h.logged = srv.Logs != nil
+	h.app.rememberConnections(srv)
 	return h.checkServer(srv)
 }
 
@@ -121,6 +126,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // any path matcher err, so then every policy of the block counts and no `off`.
 func (h *Handler) match(r *http.Request, x *exchange, rules []*Rule) (_ []*Rule, off bool) {
 	x.ambiguous = h.strict && ambiguousPath(x.orig.EscapedPath())
+	if h.unmatched {
+		return h.Rules, false
+	}
 	for _, rule := range h.Rules {
 		switch {
 		case x.ambiguous:
@@ -231,7 +239,8 @@ func (a *App) fillRequest(r *http.Request, x *exchange) {
 	}
 	e := x.creds.entry
 	x.req = decision.Request{
-		Now: x.start, Identity: &e.Identity, Method: r.Method, Host: bareHost(r.Host), Path: x.orig.Path,
+		Now: x.start, Identity: &e.Identity, Method: r.Method, Path: x.orig.Path,
+		Host: strings.ToLower(bareHost(r.Host)), // one spelling: expressions compare it
 	}
 	if a.lookups && e.Device.Known() {
 		x.req.Posture = a.directory.Resolve(r.Context(), &e.Identity) // from memory, unless a source never heard of the device
@@ -310,6 +319,18 @@ func (x *exchange) decisionID() string {
 		x.id = newDecisionID()
 	}
 	return x.id
+}
+
+// rememberConnections gives every connection of a server its memo, once.
+func (a *App) rememberConnections(srv *caddyhttp.Server) {
+	if a.remembering[srv] {
+		return
+	}
+	if a.remembering == nil {
+		a.remembering = map[*caddyhttp.Server]bool{}
+	}
+	a.remembering[srv] = true
+	srv.RegisterConnContext(withConnMemo)
 }
 
 // clientIP is Caddy's resolved client address; invalid if there is none.

@@ -32,10 +32,11 @@ const (
 	spoofURI
 	spoofHop
 	spoofTrailer
+	spoofUpgrade
 	numSpoofKinds
 )
 
-var spoofKindNames = [numSpoofKinds]string{"", "identity_header", "certificate_header", "uri_header", "hop_by_hop", "trailer"}
+var spoofKindNames = [numSpoofKinds]string{"", "identity_header", "certificate_header", "uri_header", "hop_by_hop", "trailer", "upgrade"}
 
 // ownNames maps folded names (lower case, '-' for '_' and '.') to what they are.
 var ownNames = map[string]spoofKind{
@@ -94,12 +95,35 @@ func strip(r *http.Request, count func(spoofKind)) {
 	if hops := r.Header["Connection"]; len(hops) > 0 {
 		stripHops(r, hops, count)
 	}
+	if offers := r.Header["Upgrade"]; len(offers) > 0 && offersHTTP(offers) {
+		delete(r.Header, "Upgrade")
+		delete(r.Header, "Http2-Settings")
+		count(spoofUpgrade)
+	}
 	if len(r.Trailer) > 0 {
 		stripTrailer(r.Trailer, count)
 		if r.Body != nil && r.Body != http.NoBody {
 			r.Body = &trailerFilter{ReadCloser: r.Body, trailer: r.Trailer, count: count}
 		}
 	}
+}
+
+// offersHTTP reports whether an Upgrade header offers a protocol that carries
+// further HTTP requests: h2c, h2, HTTP/2.0 or TLS. A connection that the app
+// switched to one of them would carry requests that nobody decided about, with
+// identity headers of the client's own. A server may ignore an offer (RFC 9110,
+// section 7.8), so the request goes on without it.
+func offersHTTP(offers []string) bool {
+	for _, line := range offers {
+		for token := range strings.SplitSeq(line, ",") {
+			name, _, _ := strings.Cut(strings.TrimSpace(token), "/")
+			switch strings.ToLower(name) {
+			case "h2c", "h2", "http", "tls":
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // stripHops removes our names from Connection: a client could otherwise make the

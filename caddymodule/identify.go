@@ -6,9 +6,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/cache"
@@ -41,6 +43,7 @@ type credentials struct {
 // once: the header values for the app. Immutable.
 type identityEntry struct {
 	decision.Identity
+	key        identityKey
 	token      *identity.Token
 	cert       *identity.Certificate
 	headerVals [numHeaders]string
@@ -64,6 +67,21 @@ type identifier struct {
 	nobody  *identityEntry
 	revoked func(thumbprint [32]byte, now time.Time) *decision.Revocation
 	meters  *meters
+	hits    atomic.Uint64 // identities found with their token; known counts its own
+}
+
+// connMemo remembers the token that a connection showed last: a client repeats
+// its token, and comparing it with one is cheaper than finding it among all. It
+// proves nothing by itself: text, time and keys are checked on every request.
+type connMemo struct {
+	token atomic.Pointer[identity.Token]
+}
+
+type connMemoKey struct{}
+
+// withConnMemo gives a new connection its memo.
+func withConnMemo(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, connMemoKey{}, new(connMemo))
 }
 
 // forwardTrust says which peers may pass a certificate on, and in which dialect.
@@ -135,8 +153,18 @@ func (id *identifier) token(r *http.Request, now time.Time, c *credentials) *ide
 		c.foreignBearer = ok
 		return nil
 	}
+	memo, _ := r.Context().Value(connMemoKey{}).(*connMemo) // nil over HTTP/3
+	if memo != nil {
+		if tok := memo.token.Load(); id.tokens.Same(tok, raw, now) {
+			c.ownBearer = true
+			return tok
+		}
+	}
 	if tok, ok := id.tokens.Lookup(raw, now); ok {
 		c.ownBearer = true
+		if memo != nil {
+			memo.token.Store(tok)
+		}
 		return tok
 	}
 	if !id.tokens.Owns(raw) {
@@ -266,11 +294,21 @@ func (id *identifier) entry(key identityKey) *identityEntry {
 	if key == (identityKey{}) {
 		return id.nobody
 	}
+	if key.token != nil {
+		if e, ok := key.token.Memo.Load().(*identityEntry); ok && e.key == key {
+			id.hits.Add(1)
+			return e
+		}
+	}
 	if e, res := id.known.Get(key); res == cache.Hit {
 		return e
 	}
 	e := combine(key)
-	id.known.Put(key, e, time.Time{})
+	// A token nearly always comes with the same certificate, or with none: that
+	// identity lives with the token. Further combinations go into the cache.
+	if key.token == nil || !key.token.Memo.CompareAndSwap(nil, e) {
+		id.known.Put(key, e, time.Time{})
+	}
 	return e
 }
 
@@ -278,7 +316,7 @@ func (id *identifier) entry(key identityKey) *identityEntry {
 // one, the device from both; contradicting ids stay side by side and become
 // ambiguous when they are resolved.
 func combine(key identityKey) *identityEntry {
-	e := &identityEntry{token: key.token, cert: key.cert}
+	e := &identityEntry{key: key, token: key.token, cert: key.cert}
 	e.Foreign = key.foreign
 	if c := key.cert; c != nil {
 		e.User = c.User

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -49,8 +50,10 @@ func cover(rules []coverRule, chain []step) coverage {
 	// Several rules may cover the alternatives of one condition together.
 	for _, t := range chain {
 		c.full = c.full || len(t.sets) > 0 && !slices.ContainsFunc(t.sets, func(s matchSet) bool {
-			return !slices.ContainsFunc(applicable, func(r coverRule) bool {
-				return r.own.epoch == t.epoch && slices.ContainsFunc(r.own.sets, func(w matchSet) bool { return narrower(s, w) })
+			return slices.ContainsFunc(split(s), func(s matchSet) bool {
+				return !slices.ContainsFunc(applicable, func(r coverRule) bool {
+					return r.own.epoch == t.epoch && slices.ContainsFunc(r.own.sets, func(w matchSet) bool { return narrower(s, w) })
+				})
 			})
 		})
 	}
@@ -103,6 +106,22 @@ func narrower(s, w matchSet) bool {
 		}
 	}
 	return true
+}
+
+// split writes a set with a list of paths as one set per path: together they
+// match the same requests.
+func split(s matchSet) []matchSet {
+	var paths []json.RawMessage
+	if json.Unmarshal(s["path"], &paths) != nil || len(paths) < 2 {
+		return []matchSet{s}
+	}
+	sets := make([]matchSet, 0, len(paths))
+	for _, p := range paths {
+		one := maps.Clone(s)
+		one["path"] = json.RawMessage("[" + string(p) + "]")
+		sets = append(sets, one)
+	}
+	return sets
 }
 
 func narrowerMatcher(name string, have, want json.RawMessage) bool {

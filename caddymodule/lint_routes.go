@@ -18,6 +18,7 @@ type walker struct {
 	epoch    int // of the present point
 	epochs   int // the latest one given out
 	depth    int
+	visits   int
 	invoked  []string
 	onErrors bool
 }
@@ -28,8 +29,12 @@ type point struct {
 	chain       []step
 }
 
-// maxDepth bounds nested routes; Caddy's own adapter stays far below.
-const maxDepth = 64
+// Bounds of one server's routes, far above what people write. Named routes that
+// invoke each other could multiply without end.
+const (
+	maxDepth  = 64
+	maxVisits = 200_000 // handlers
+)
 
 func (l *linter) walk(name string, srv *lintServer) {
 	w := &walker{linter: l, server: name, srv: srv}
@@ -109,6 +114,13 @@ var passing = map[string]bool{
 var sharedCaches = map[string]bool{"cache": true, "souin": true}
 
 func (w *walker) handler(raw json.RawMessage, path string, chain []step) {
+	w.visits++
+	if w.visits >= maxVisits {
+		if w.visits == maxVisits {
+			w.add(SeverityWarning, "too_many", w.server, path, "there are too many handlers to follow", "split the server")
+		}
+		return
+	}
 	var h lintHandler
 	err := json.Unmarshal(raw, &h)
 	if err != nil {

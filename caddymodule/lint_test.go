@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -84,7 +85,6 @@ func TestLint(t *testing.T) {
 			name: "two rules cover a matcher with alternatives",
 			sites: "a.example {\n@a path /a/*\n@b path /b/*\n@ab {\npath /a/* /b/*\n}\ncompliance @a standard\ncompliance @b standard\n" +
 				"reverse_proxy @ab app:8080 {\nstream_close_delay 24h\n}\n}",
-			want: []string{"warning partly_covered"}, // one matcher with two paths: a proof is not tried
 		},
 		{
 			name: "fastcgi", sites: "a.example {\ncompliance standard\nrespond ok\n}\nb.example {\nphp_fastcgi app:9000\n}",
@@ -246,4 +246,46 @@ func TestLintRefuses(t *testing.T) {
 			t.Errorf("Lint(%s): %v, want %q in it", config, err, want)
 		}
 	}
+}
+
+// Named routes that fan out must not take for ever.
+func TestLintFanOut(t *testing.T) {
+	named := map[string]any{}
+	for i := range 40 {
+		call := map[string]any{"handler": "invoke", "name": fmt.Sprint("r", i+1)}
+		named[fmt.Sprint("r", i)] = map[string]any{"handle": []any{call, call}}
+	}
+	config, err := json.Marshal(map[string]any{"apps": map[string]any{"compliance": map[string]any{}, "http": map[string]any{
+		"grace_period": 1,
+		"servers": map[string]any{"s": map[string]any{
+			"named_routes": named,
+			"routes":       []any{map[string]any{"handle": []any{map[string]any{"handler": "invoke", "name": "r0"}}}},
+		}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkLint(t, config, []string{"error nothing_gated", "warning too_many"}, "")
+}
+
+// Whatever the configuration, Lint answers, and its findings are complete.
+func FuzzLint(f *testing.F) {
+	for _, seed := range []string{
+		`{"apps":{"compliance":{},"http":{"servers":{"s":{"routes":[{"match":[{"path":["/a*"]}],"handle":[{"handler":"compliance","rules":[{"policy":"p","match":{"path":["/a*"]}}]},{"handler":"reverse_proxy","upstreams":[{"dial":"localhost:2019"}]}]}]}}}}}`,
+		`{"apps":{"compliance":{"client_certificate":{}},"http":{"servers":{"s":{"tls_connection_policies":[{"match":{"sni":["*.a"]}},{"match":{"sni":["b.a"]},"client_authentication":{"mode":"require"}}],"errors":{"routes":[{"handle":[{"handler":"invoke","name":"x"}]}]},"named_routes":{"x":null}},"t":null}}}}`,
+		`{"apps":{"compliance":{"policies":[{"lines":[{"words":["require","network"]}]}],"forwarded_certificate":{}},"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"compliance","rules":[null]},{"handler":"cache"},null,7]}]}}}}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, config []byte) {
+		findings, err := Lint(config)
+		if err != nil {
+			return
+		}
+		for i := range findings {
+			if one := &findings[i]; one.Text == "" || one.Do == "" || one.Code == "" || strings.ContainsAny(one.String(), "\n\r\x1b") {
+				t.Errorf("finding %+v", one)
+			}
+		}
+	})
 }

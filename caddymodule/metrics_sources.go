@@ -133,10 +133,11 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(c.cacheEntries, float64(a.identifier.known.Len()), "identities")
 	stats := a.identifier.known.Stats()
-	ch <- prometheus.MustNewConstMetric(c.cacheLookups, prometheus.CounterValue, float64(stats.Hits), "hit")
+	ch <- prometheus.MustNewConstMetric(c.cacheLookups, prometheus.CounterValue, float64(stats.Hits+a.identifier.hits.Load()), "hit")
 	ch <- prometheus.MustNewConstMetric(c.cacheLookups, prometheus.CounterValue, float64(stats.Misses), "miss")
 	gauge(c.revoked, float64(a.shared.revocations.Len()))
 	if a.tokens != nil {
+		gauge(c.cacheEntries, float64(a.tokens.Len()), "tokens")
 		for _, is := range a.tokens.Status() {
 			if is.Age > 0 {
 				gauge(c.jwksAge, is.Age.Seconds(), is.Name)

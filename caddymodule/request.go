@@ -37,9 +37,11 @@ func (h *Handler) checkRequest(r *http.Request, x *exchange, rules []*Rule, enfo
 }
 
 // isPreflight reports whether r is a CORS preflight (Fetch standard): it carries
-// no credentials, so it is never challenged.
+// no credentials, so it is never challenged. A browser's has no body and does not
+// ask to become something else; one that does is treated as any other request.
 func isPreflight(r *http.Request) bool {
-	return len(r.Header["Origin"]) == 1 && len(r.Header["Access-Control-Request-Method"]) == 1
+	return len(r.Header["Origin"]) == 1 && len(r.Header["Access-Control-Request-Method"]) == 1 &&
+		r.ContentLength == 0 && len(r.Header["Upgrade"]) == 0
 }
 
 // preflight decides about a CORS preflight: 204 by us for a listed origin, the

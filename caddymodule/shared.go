@@ -135,7 +135,11 @@ func (a *App) provisionSources(ctx caddy.Context) error {
 			return fmt.Errorf("two sources are called %q; give one of them a name", name)
 		}
 		names[name] = true
-		key, err := configKey("source", raws[i], i, a.capacity(), a.shared.dir)
+		same, err := withoutPlace(raws[i])
+		if err != nil {
+			return err
+		}
+		key, err := configKey("source", same, i, a.capacity(), a.shared.dir)
 		if err != nil {
 			return err
 		}
@@ -170,9 +174,13 @@ func (a *App) newSource(ctx caddy.Context, sm SourceModule, index int) (*pooledS
 	o.Observer = a.meters.observe(o.Name, a.log)
 	_, syncs := src.(source.Syncer)
 	s := &pooledSource{runner: source.NewRunner(src, o), poll: o.Poll, remote: !syncs}
-	s.runner.OnChange(func() { a.shared.generation.Add(1) })
+	shared := a.shared // not a: the source outlives this configuration
+	s.runner.OnChange(func() { shared.generation.Add(1) })
 	err = s.runner.Load(ctx)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		if f, ok := sm.(interface{ SourcePath() string }); ok {
+			err = fmt.Errorf("%s: %w", f.SourcePath(), err)
+		}
 		return nil, err
 	}
 	if err != nil {
@@ -191,6 +199,15 @@ func placeOf(raw json.RawMessage) string {
 		return ""
 	}
 	return " (" + v.Place + ")"
+}
+
+// withoutPlace drops the line number from a source's configuration: a comment above
+// it in the Caddyfile must not cost its verdicts at a reload.
+func withoutPlace(raw json.RawMessage) (map[string]json.RawMessage, error) {
+	var v map[string]json.RawMessage
+	err := json.Unmarshal(raw, &v)
+	delete(v, "place")
+	return v, err
 }
 
 // safeName keeps a configured name usable as part of a file name.
@@ -258,6 +275,15 @@ func (t *pooledTokens) Destruct() error {
 	}
 	return nil
 }
+
+// pooledIdentities are the identities made of remembered tokens and certificates.
+// They last as long as both do, so that a reload costs no request anything.
+type pooledIdentities struct {
+	*cache.Cache[identityKey, *identityEntry]
+}
+
+// Destruct does nothing: there is only memory.
+func (*pooledIdentities) Destruct() error { return nil }
 
 // pooledCertificates is a certificate checker with its revocation lists.
 type pooledCertificates struct {

@@ -150,6 +150,9 @@ func (s *InventorySource) check() error {
 // SetPlace notes where the source was written.
 func (s *InventorySource) SetPlace(place string) { s.Place = place }
 
+// SourcePath is the file as configured, for messages.
+func (s *InventorySource) SourcePath() string { return s.Path }
+
 // SourceName is the configured name.
 func (s *InventorySource) SourceName() string {
 	if s.Name == "" {

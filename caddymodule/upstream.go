@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"math/bits"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -107,7 +108,7 @@ func setHeaders(h http.Header, set headerSet, e *identityEntry, p *decision.Post
 	if set == 0 {
 		return
 	}
-	vals := make([]string, 0, numHeaders)
+	vals := make([]string, 0, bits.OnesCount8(uint8(set)))
 	put := func(i int, v string) {
 		if v != "" {
 			vals = append(vals, v)

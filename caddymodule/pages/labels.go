@@ -46,7 +46,7 @@ var labels = map[string]*Labels{
 		Unsent:       "What you entered was not sent. Use your browser's Back button to return to it, and copy it before you try again.",
 
 		UndecidedTitle: "We cannot check your access right now",
-		UndecidedLead:  "The problem is on our side. Nothing is wrong with you or your device, and you do not need to change anything.",
+		UndecidedLead:  "The problem is on our side, not with you or your device. You do not need to change anything.",
 		WaitSecond:     "Please try again in a second.",
 		WaitSeconds:    "Please try again in %d seconds.",
 		WaitMinutes:    "Please try again in %d minutes.",
@@ -95,7 +95,7 @@ var labels = map[string]*Labels{
 		Unsent:       "Ihre Eingaben wurden nicht gesendet. Gehen Sie im Browser zurück, um sie wiederzufinden, und kopieren Sie sie, bevor Sie es erneut versuchen.",
 
 		UndecidedTitle: "Wir können Ihren Zugriff gerade nicht prüfen",
-		UndecidedLead:  "Das Problem liegt bei uns. Mit Ihnen und Ihrem Gerät ist alles in Ordnung, und Sie müssen nichts ändern.",
+		UndecidedLead:  "Das Problem liegt bei uns, nicht bei Ihnen oder Ihrem Gerät. Sie müssen nichts ändern.",
 		WaitSecond:     "Bitte versuchen Sie es in einer Sekunde erneut.",
 		WaitSeconds:    "Bitte versuchen Sie es in %d Sekunden erneut.",
 		WaitMinutes:    "Bitte versuchen Sie es in %d Minuten erneut.",

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,16 +14,19 @@ func (d *demo) caddyfile() string {
 		"{{storage}}", file("storage"), "{{log}}", file("gateway.log"), "{{state}}", file("state"),
 		"{{issuer}}", d.Issuer, "{{devices}}", file("devices.csv"), "{{patches}}", file("patch-scan.csv"),
 		"{{patches_age}}", patchScanMaxAge, "{{app}}", d.App,
-		"{{operator}}", fmt.Sprintf("{file.%s}", filepath.Join(d.Dir, "operator-token")),
+		"{{operator}}", caddyQuote("{file."+filepath.Join(d.Dir, "operator-token")+"}"),
 	).Replace(demoCaddyfile)
 }
 
-// caddyQuote makes one Caddyfile word of a path.
+// caddyQuote makes one Caddyfile word of s.
 func caddyQuote(s string) string {
-	if strings.ContainsAny(s, " \t\"`{}#") {
-		return "`" + strings.ReplaceAll(s, "`", "") + "`"
+	switch {
+	case !strings.ContainsAny(s, " \t\"`#"):
+		return s
+	case !strings.Contains(s, "`"):
+		return "`" + s + "`"
 	}
-	return s
+	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
 }
 
 const demoCaddyfile = `# The configuration of gatehouse demo. Everything listens on loopback only.
@@ -66,12 +68,14 @@ const demoCaddyfile = `# The configuration of gatehouse demo. Everything listens
 		policy standard {
 			require user
 			require managed
-			require compliant                # a device in its grace period passes, with a warning
+			# A device in its grace period is compliant, with a warning.
+			require compliant
 			require encrypted
 			require risk at_most medium
 			require os windows 10.0.22631 macos 14.5 ios 17.5 android 14
 			require checked_in within 14d
-			freshness relaxed                # a demo may run for hours
+			# Facts may be an hour old, and older while a source fails.
+			freshness relaxed
 		}
 		policy finance {
 			extends standard
@@ -80,13 +84,15 @@ const demoCaddyfile = `# The configuration of gatehouse demo. Everything listens
 		policy vault {
 			extends standard
 			require updated
-			freshness critical               # facts of the last minute, or no decision
+			# Facts of the last minute, or no decision.
+			freshness critical
 		}
 
 		support "IT Service Desk" https://help.corp.example
 		decision_log all
 		state {{state}}
-		operator_token {{operator}}          # for release and accept
+		# For what loosens: release and accept.
+		operator_token {{operator}}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -59,7 +60,13 @@ type Token struct {
 	// the issuer's leeway.
 	Until int64
 
-	notBefore int64 // from when it is accepted
+	// Memo is for the caller: one value computed from this token, which lives as
+	// long as the token is remembered. All users must store the same type.
+	Memo atomic.Value
+
+	raw       string  // the whole text, in memory of its own
+	owner     *Tokens // who verified it; nil until it is remembered
+	notBefore int64   // from when it is accepted
 	issuer    *issuer
 	key       *jwk
 	size      int // estimate of the memory that it holds
@@ -133,22 +140,22 @@ func NewTokens(o TokenOptions) (*Tokens, error) {
 	for i := range o.Issuers {
 		is, err := newIssuer(&o.Issuers[i], t.now)
 		if err != nil {
-			return nil, fmt.Errorf("issuer %.64q: %w", o.Issuers[i].Name, err)
+			return nil, &IssuerError{o.Issuers[i].Name, err}
 		}
 		if names[is.name] {
-			return nil, fmt.Errorf("issuer %s: configured twice", is.name)
+			return nil, &IssuerError{is.name, errors.New("configured twice")}
 		}
 		names[is.name] = true
 		for _, u := range is.urls {
 			if other := t.byIss[u]; other != nil {
-				return nil, fmt.Errorf("issuer %s: same URL as issuer %s", is.name, other.name)
+				return nil, &IssuerError{is.name, errors.New("same URL as issuer " + other.name)}
 			}
 			t.byIss[u] = is
 		}
 		t.issuers = append(t.issuers, is)
 		if !is.keys.origin.remote() {
 			if _, err := is.keys.refresh(context.Background()); err != nil {
-				return nil, fmt.Errorf("issuer %s: %w", is.name, err)
+				return nil, &IssuerError{is.name, fmt.Errorf("%s: %w", o.Issuers[i].JWKSFile, err)}
 			}
 		}
 	}
@@ -224,6 +231,14 @@ func (t *Tokens) Lookup(raw string, now time.Time) (*Token, bool) {
 	return token, true
 }
 
+// Same reports whether Lookup or Verify would return token for raw at now without
+// a check: t verified exactly this text, and the token is still live. It is for a
+// caller who remembers the last token of a connection, and spares the look-up
+// among all tokens. The whole of raw is compared. A nil token is never the same.
+func (t *Tokens) Same(token *Token, raw string, now time.Time) bool {
+	return token != nil && token.owner == t && token.raw == raw && token.Live(now)
+}
+
 // Verify checks raw, which is what follows "Bearer ", and returns what it says.
 // Any error is a *TokenError. Concurrent calls for one token cause one
 // signature check. It may wait up to 300 ms for a fetch of keys, or until ctx
@@ -273,7 +288,8 @@ func (t *Tokens) verify(ctx context.Context, raw string) (*Token, *TokenError) {
 		if t.drop {
 			token.detach(j)
 		}
-		t.cache.put(strings.Clone(raw), token) // raw may share memory with all headers of its request
+		token.raw, token.owner = strings.Clone(raw), t // raw may share memory with all headers of its request
+		t.cache.put(token.raw, token)
 		return token, nil
 	})
 	if err != nil {

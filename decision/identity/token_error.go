@@ -1,5 +1,7 @@
 package identity
 
+import "fmt"
+
 // The reasons for which a token is refused: a closed list, used as a metric
 // label and in logs.
 const (
@@ -28,6 +30,19 @@ var TokenReasons = []string{
 	ReasonKeyUnknown, ReasonSignature, ReasonExpired, ReasonNotYetValid, ReasonLifetime, ReasonAudience, ReasonTenant,
 	ReasonClaim, ReasonBinding, ReasonKeysUnavailable,
 }
+
+// IssuerError says which issuer of [TokenOptions] is wrong, so that the caller can
+// add where it was written.
+type IssuerError struct {
+	Name string // as configured
+	Err  error
+}
+
+// Error names the issuer, at most 64 bytes of it.
+func (e *IssuerError) Error() string { return fmt.Sprintf("issuer %.64q: %v", e.Name, e.Err) }
+
+// Unwrap returns the cause.
+func (e *IssuerError) Unwrap() error { return e.Err }
 
 // TokenError says why a token was refused. It never holds any part of the
 // token but the name of a claim.

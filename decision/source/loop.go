@@ -14,6 +14,7 @@ const (
 	backoffMost  = 5 * time.Minute
 	wakeGap      = 200 * time.Millisecond // between a sweep and the next one that a watch asks for
 	saveGap      = 30 * time.Second       // between two snapshots
+	confirmGap   = 15 * time.Minute       // how far a snapshot's confirmation may lag behind
 	renewGap     = time.Second            // between two bumps for verdicts that were only confirmed again
 )
 
@@ -59,6 +60,7 @@ func (r *Runner) loop(ctx context.Context) error {
 	defer next.Stop()
 	save := time.NewTicker(saveGap)
 	defer save.Stop()
+	r.save(false) // a crash in the first seconds must not cost the first sweep
 	for {
 		select {
 		case <-ctx.Done():

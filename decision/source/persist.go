@@ -35,8 +35,9 @@ func (r *Runner) restore() {
 	r.bump()
 }
 
-// save persists the table after a change, and at the end also if only its
-// confirmation moved on. Errors are logged: the table in memory stays good.
+// save persists the table after a change. If only its confirmation moved on, it
+// does so now and then, since a crash would else make an old fleet of one that
+// was confirmed a moment ago, and at the end. Errors are logged: the table in memory stays good.
 func (r *Runner) save(last bool) {
 	v := r.view.Load()
 	if r.o.Snapshot == nil || v == nil {
@@ -44,7 +45,7 @@ func (r *Runner) save(last bool) {
 	}
 	r.mu.Lock()
 	j := &r.journal
-	due := j.dirty || last && j.confirmed.After(j.saved)
+	due := j.dirty || last && j.confirmed.After(j.saved) || j.confirmed.Sub(j.saved) >= confirmGap
 	confirmed := j.confirmed
 	if due {
 		j.dirty = false

@@ -92,6 +92,36 @@ func TestSnapshotIsSavedRarely(t *testing.T) {
 	})
 }
 
+// A process that is killed saves nothing at its end: what it leaves behind must
+// be there from the start and never be much older than what it knew.
+func TestSnapshotSurvivesACrash(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		store := &memory{}
+		src := &lister{fake{devices: fleet(10, nil)}}
+		r := run(src, RunnerOptions{Snapshot: store, Poll: time.Second})
+		if err := r.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.Start(t.Context())
+		pass(time.Second)
+		if n, _ := store.saved(); n != 1 {
+			t.Errorf("saved %d times in the first second, want once", n)
+		}
+		pass(5 * time.Hour)
+		_, body := store.saved()
+		s, err := decodeSnapshot(body, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if age := time.Since(s.confirmed); age > confirmGap+saveGap {
+			t.Errorf("after five quiet hours the snapshot is %s old", age)
+		}
+		if n, _ := store.saved(); n > 25 {
+			t.Errorf("saved %d times in five quiet hours", n)
+		}
+	})
+}
+
 func TestSaveIsTriedAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
 		store := &memory{err: errors.New("disk full")}

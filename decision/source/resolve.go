@@ -168,8 +168,13 @@ func (s *resolution) answered(d *Directory, k decision.Key) bool {
 	return true
 }
 
-// unansweredCause is why a source that was not asked says nothing.
+// unansweredCause is why a source that was not asked says nothing. One that
+// lists its devices and never did is not loaded, whatever keeps it from that, so
+// that the reason does not depend on whether the request names a device.
 func unansweredCause(r *Runner) decision.Cause {
+	if r.syncer != nil && !r.state.Loaded() {
+		return decision.CauseNotLoaded
+	}
 	if c := r.state.Failing(); c != decision.CauseNone {
 		return c
 	}

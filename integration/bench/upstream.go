@@ -41,6 +41,14 @@ func serveUpstream() error {
 	})
 }
 
+// endWithParent ends this process when the benchmark is gone.
+func endWithParent() {
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}()
+}
+
 // serve announces a free port on standard output and runs each connection.
 func serve(one func(net.Conn) error) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -48,6 +56,7 @@ func serve(one func(net.Conn) error) error {
 		return err
 	}
 	fmt.Println(l.Addr())
+	endWithParent()
 	for {
 		c, err := l.Accept()
 		if err != nil {
@@ -91,6 +100,7 @@ func serveAuthoriser(keyFile string) error {
 		return err
 	}
 	fmt.Println(l.Addr())
+	endWithParent()
 	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		raw, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !ok {

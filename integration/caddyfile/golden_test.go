@@ -219,4 +219,3 @@ https://a.example {
 		}
 	}
 }
-

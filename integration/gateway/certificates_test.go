@@ -40,7 +40,7 @@ func TestD1TrustPool(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if s.Gateway.Reload(s.setup) == nil {
+		if s.reload() == nil {
 			t.Errorf("%s: the load passes", name)
 		}
 		check(name)
@@ -48,7 +48,7 @@ func TestD1TrustPool(t *testing.T) {
 	if err := os.Remove(s.DeviceCA.File); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Gateway.Reload(s.setup); err == nil {
+	if err := s.reload(); err == nil {
 		t.Error("absent: the load passes")
 	}
 	check("absent")

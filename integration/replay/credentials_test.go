@@ -34,7 +34,7 @@ func (s *stage) request(t testing.TB, e *entry) request {
 	o := rig.ClientOptions{Protocol: "h1", Port: s.plain}
 	q.url = fmt.Sprintf("http://%s:%d%s", e.Host(), s.plain, e.Path)
 	switch {
-	case cert != nil && e.certificate():
+	case cert != nil && e.overTLS():
 		o = rig.ClientOptions{Protocol: "h2", Port: s.tls, Authority: s.serverCA, Certificate: cert}
 		q.url = fmt.Sprintf("https://%s:%d%s", e.Host(), s.tls, e.Path)
 	case cert != nil:

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/integration/rig"
-	"github.com/gatehouse-project/gatehouse/integration/vectors"
 )
 
 // TestReplay replays every vector, each in three ways.
@@ -156,6 +155,9 @@ func (s *stage) send(t *testing.T, e *entry) {
 		}
 		if seen := a.Seen(t); seen.Host != hostOf(q.url) || seen.Method != e.Method {
 			fail("the upstream saw %s for %s", seen.Method, seen.Host)
+		} else if user, device := e.named(); seen.Header.Get("Remote-User") != user || seen.Header.Get("X-Device-Id") != device {
+			fail("the upstream was told of user %q on device %q, want %q on %q",
+				seen.Header.Get("Remote-User"), seen.Header.Get("X-Device-Id"), user, device)
 		}
 		return
 	}
@@ -174,6 +176,24 @@ func (s *stage) send(t *testing.T, e *entry) {
 	if (challenge != "") != (e.Status == http.StatusUnauthorized) || (retry != "") != (e.Status == http.StatusServiceUnavailable) {
 		fail("status %d with WWW-Authenticate %q and Retry-After %q", e.Status, challenge, retry)
 	}
+}
+
+// named is whom the upstream is told of.
+func (e *entry) named() (user, device string) {
+	if e.User != nil {
+		user = e.User.Name
+		if e.User.AppOnly {
+			user = e.User.Client
+		}
+	}
+	switch {
+	case e.Device == nil:
+	case e.Device.Serial != "":
+		device = e.Device.Serial // the certificate's id goes first
+	default:
+		device = e.DeviceID()
+	}
+	return user, device
 }
 
 func hostOf(url string) string {
@@ -225,5 +245,3 @@ func (s *stage) compareRecords(t *testing.T, e *entry, records []record) {
 		}
 	}
 }
-
-var _ = vectors.Statuses

@@ -148,7 +148,9 @@ func (g *Gateway) waitReady(limit time.Duration) error {
 		resp, err := http.DefaultClient.Do(req)
 		if err == nil {
 			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
+			// Caddy's apps start one after another: the admin endpoint may answer
+			// before the sites do.
+			if resp.StatusCode == http.StatusOK && strings.Contains(g.Log(), "serving initial configuration") {
 				return nil
 			}
 		}

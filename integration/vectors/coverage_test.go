@@ -10,23 +10,23 @@ import (
 
 // elsewhere are the reasons that no vector can produce, and the test that does.
 // The first group never reaches the engine: it is about the request or its
-// credentials. The second needs a source other than one file. An empty place is
-// still to be filled; a place must exist.
+// credentials. The second needs a source other than one file of a given age. A
+// place must exist.
 var elsewhere = map[decision.Reason]string{
-	decision.MalformedRequest:          "",
-	decision.AmbiguousCredentials:      "",
-	decision.PathNotAllowed:            "",
-	decision.MethodNotAllowed:          "",
-	decision.OriginNotAllowed:          "",
-	decision.PreflightNotAllowed:       "",
-	decision.EarlyData:                 "",
-	decision.MisdirectedRequest:        "",
-	decision.InvalidToken:              "",
-	decision.CertificateInvalid:        "",
-	decision.KeysUnavailable:           "",
-	decision.RevocationListUnavailable: "",
+	decision.MalformedRequest:          "../replay/requests_test.go",
+	decision.AmbiguousCredentials:      "../replay/requests_test.go",
+	decision.PathNotAllowed:            "../replay/requests_test.go",
+	decision.MethodNotAllowed:          "../replay/requests_test.go",
+	decision.OriginNotAllowed:          "../replay/requests_test.go",
+	decision.PreflightNotAllowed:       "../replay/requests_test.go",
+	decision.EarlyData:                 "../replay/requests_test.go",
+	decision.MisdirectedRequest:        "../replay/requests_test.go",
+	decision.InvalidToken:              "../replay/requests_test.go",
+	decision.CertificateInvalid:        "../replay/requests_test.go",
+	decision.KeysUnavailable:           "../replay/requests_test.go",
+	decision.RevocationListUnavailable: "../replay/requests_test.go",
 
-	decision.VerdictExpired:  "../../decision/freshness_test.go", // a file that is too old is failing, not merely expired
+	decision.VerdictExpired:  "../replay/requests_test.go", // a file that is too old is failing, not merely expired
 	decision.SourceThrottled: "../../decision/freshness_test.go",
 	decision.LookupTimeout:   "../../decision/freshness_test.go",
 }

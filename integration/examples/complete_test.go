@@ -1,0 +1,112 @@
+package examples
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/integration/rig"
+)
+
+// inRoot runs the binary in the repository's root, with a home of its own.
+func inRoot(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	home := t.TempDir()
+	cmd := exec.Command(rig.Binary(t), args...)
+	cmd.Dir = rig.Root()
+	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func example(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(rig.Root(), "Caddyfile.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func TestCaddyfileExampleLoads(t *testing.T) {
+	out, err := inRoot(t, "validate", "--config", "Caddyfile.example", "--adapter", "caddyfile")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out, err = inRoot(t, "lint", "--config", "Caddyfile.example", "--strict")
+	if err != nil {
+		t.Errorf("lint: %v\n%s", err, out)
+	}
+	out, err = inRoot(t, "fmt", "Caddyfile.example")
+	if err == nil && out != example(t) {
+		t.Error("Caddyfile.example is not formatted: gatehouse fmt")
+	}
+}
+
+// commented are the lines that cannot stand in a committed file: dates, secrets
+// and places of one's own.
+var commented = regexp.MustCompile(`(?m)^(\t+)# ((?:report_only|exempt|operator_token|state|pages) .*)$`)
+
+// TestCaddyfileExampleComments loads the lines that are comments, too, with dates
+// and paths that exist here.
+func TestCaddyfileExampleComments(t *testing.T) {
+	dir := t.TempDir()
+	token := filepath.Join(dir, "operator")
+	err := os.WriteFile(token, []byte("0123456789abcdef0123"), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := example(t)
+	if n := len(commented.FindAllString(src, -1)); n != 5 {
+		t.Fatalf("%d commented lines, want 5", n)
+	}
+	src = commented.ReplaceAllStringFunc(src, func(line string) string {
+		if strings.Contains(line, "# pages") {
+			return line // templates are tested with the pages
+		}
+		return commented.ReplaceAllString(line, "$1$2")
+	})
+	src = regexp.MustCompile(`\d{4}-\d\d-\d\d`).ReplaceAllString(src, time.Now().UTC().AddDate(0, 0, 30).Format(time.DateOnly))
+	src = strings.ReplaceAll(src, "/run/secrets/gatehouse-operator", token)
+	src = strings.ReplaceAll(src, "/var/lib/gatehouse", filepath.Join(dir, "state"))
+	file := filepath.Join(dir, "Caddyfile")
+	err = os.WriteFile(file, []byte(src), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := inRoot(t, "validate", "--config", file, "--adapter", "caddyfile")
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestCaddyfileExampleIsComplete: every word of the syntax stands in the example
+// or in its comments. The words are those that the error messages list.
+func TestCaddyfileExampleIsComplete(t *testing.T) {
+	src := example(t)
+	bad, err := filepath.Glob(filepath.Join(rig.Root(), "integration", "caddyfile", "testdata", "bad", "*unknown_word*"))
+	if err != nil || len(bad) < 5 {
+		t.Fatalf("golden files of unknown words: %v, %v", bad, err)
+	}
+	list := regexp.MustCompile(`(?:known|accepted): ([a-z_, ]+), at `)
+	rare := []string{"allow_any_eku", "intune_tenant", "guards"} // described in README
+	for _, file := range bad {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := list.FindStringSubmatch(string(raw))
+		if m == nil {
+			t.Fatalf("%s lists no words: %s", file, raw)
+		}
+		for word := range strings.SplitSeq(m[1], ", ") {
+			if !regexp.MustCompile(`(?m)(^|\s|`+"`"+`)`+word+`(\s|$)`).MatchString(src) && !strings.Contains(strings.Join(rare, " "), word) {
+				t.Errorf("Caddyfile.example does not show %s", word)
+			}
+		}
+	}
+}

@@ -1,0 +1,154 @@
+package house
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+var update = flag.Bool("update", false, "write README's tables anew")
+
+// statuses are the answers to a script for each reason. Reasons of the request
+// and of credentials carry their own; all others follow from the outcome.
+func status(r decision.Reason) string {
+	switch r {
+	case decision.MalformedRequest, decision.AmbiguousCredentials, decision.PathNotAllowed:
+		return "400"
+	case decision.MethodNotAllowed:
+		return "405"
+	case decision.EarlyData:
+		return "425"
+	case decision.MisdirectedRequest:
+		return "421"
+	case decision.InvalidToken, decision.SignInRequired, decision.StepUpRequired:
+		return "401"
+	case decision.KeysUnavailable, decision.RevocationListUnavailable, decision.NotLoaded, decision.VerdictExpired,
+		decision.SourceFailing, decision.SourceThrottled, decision.LookupTimeout:
+		return "503"
+	case decision.GracePeriod:
+		return "passes"
+	}
+	return "403"
+}
+
+func reasonRows() string {
+	var b strings.Builder
+	b.WriteString("| code | who can fix it | HTTP | what the person reads |\n|---|---|---|---|\n")
+	for r := decision.NoReason + 1; r < decision.NumReasons; r++ {
+		text := r.Text(decision.DefaultLanguage, decision.PlatformUnknown)
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", r.Code(), r.FixedBy(), status(r), text.Message)
+	}
+	return b.String()
+}
+
+func platformRows() string {
+	var platforms []decision.Platform
+	for p := decision.PlatformUnknown + 1; p < decision.NumPlatforms; p++ {
+		platforms = append(platforms, p)
+	}
+	var b strings.Builder
+	b.WriteString("| requirement |")
+	for _, p := range platforms {
+		fmt.Fprintf(&b, " %s |", p)
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", len(platforms)) + "\n")
+	for k := decision.RequireUser; k < decision.NumKinds; k++ {
+		f, ok := k.Fact()
+		if !ok || f == decision.FactUserRisk {
+			continue // about the request or the user, alike everywhere
+		}
+		fmt.Fprintf(&b, "| `%s` |", k)
+		for _, p := range platforms {
+			cell := "applies"
+			if !decision.Applicable(k, p) {
+				cell = "passes"
+			}
+			fmt.Fprintf(&b, " %s |", cell)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func readme(t *testing.T) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// TestReadmeTables compares the tables between <!-- name --> and <!-- /name -->
+// with the code; -update writes them.
+func TestReadmeTables(t *testing.T) {
+	text := readme(t)
+	for name, want := range map[string]string{"reasons": reasonRows(), "platforms": platformRows()} {
+		before, rest, ok := strings.Cut(text, "<!-- "+name+" -->\n")
+		got, after, ok2 := strings.Cut(rest, "<!-- /"+name+" -->\n")
+		if !ok || !ok2 {
+			t.Fatalf("README has no table %s", name)
+		}
+		if got == want {
+			continue
+		}
+		if *update {
+			text = before + "<!-- " + name + " -->\n" + want + "<!-- /" + name + " -->\n" + after
+			err := os.WriteFile(filepath.Join(repository, "README.md"), []byte(text), 0o644)
+			if err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		t.Errorf("table %s is not as the code; run go test ./integration/house -update\ngot:\n%swant:\n%s", name, got, want)
+	}
+}
+
+// TestReadmeFirstScreen: what it is, for whom, and the two commands, before the
+// first 30 lines are over.
+func TestReadmeFirstScreen(t *testing.T) {
+	lines := strings.Split(readme(t), "\n")
+	screen := strings.Join(lines[:30], "\n")
+	for _, want := range []string{"go run ./cmd/gatehouse demo", "make test", "It is for"} {
+		if !strings.Contains(screen, want) {
+			t.Errorf("the first screen does not say %q", want)
+		}
+	}
+}
+
+// TestReadmeLinks: every relative link leads somewhere.
+func TestReadmeLinks(t *testing.T) {
+	parts := strings.Split(readme(t), "](")
+	for _, p := range parts[1:] {
+		target, _, _ := strings.Cut(p, ")")
+		if strings.Contains(target, "://") || strings.HasPrefix(target, "#") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(repository, target)); err != nil {
+			t.Errorf("README links to %s: %v", target, err)
+		}
+	}
+}
+
+// TestReadmeKeepsItsSections: other tests and people look for these.
+func TestReadmeKeepsItsSections(t *testing.T) {
+	var got []string
+	for line := range strings.Lines(readme(t)) {
+		if h, ok := strings.CutPrefix(line, "## "); ok {
+			got = append(got, strings.TrimSpace(h))
+		}
+	}
+	want := []string{
+		"Install", "How a request goes", "How it decides", "How it fails", "The Caddyfile", "To the app", "Responses",
+		"Reasons", "Metrics and logs", "Commands and admin API", "Files and keys", "Where is what in the code", "Limits", "Measured",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("sections %q, want %q", got, want)
+	}
+}
