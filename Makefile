@@ -7,12 +7,14 @@ STATIC    := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 30s
 export CGO_ENABLED = 1
-export GOFLAGS ?= -buildvcs=false
+# Only the shipped binary is built with the profile in cmd/gatehouse, which takes
+# minutes the first time because every package is compiled anew; tests do without.
+export GOFLAGS ?= -buildvcs=false -pgo=off
 
 .PHONY: build setup test test-unit test-race test-integration test-long mutate bench lint vuln fuzz clean
 
 build:
-	$(GO) build -trimpath -o bin/gatehouse ./cmd/gatehouse
+	$(GO) build -trimpath -pgo=auto -o bin/gatehouse ./cmd/gatehouse
 
 # Go, and a C compiler for the race detector. As root on Debian what is missing is
 # installed; otherwise you are told.

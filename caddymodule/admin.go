@@ -219,6 +219,9 @@ func (a *App) adminRevoke(w http.ResponseWriter, r *http.Request) error {
 	case in.Device != "" && in.User == "" && in.Certificate == "":
 		e.Kind = "device"
 		e.Device, err = parseKey(in.Device)
+		if err == nil && !a.deviceKind(e.Device.Kind) && !a.knowsDevice(e.Device) {
+			err = fmt.Errorf("no source or credential uses device ids of kind %q: this would revoke nothing", clip(e.Device.Kind))
+		}
 	case in.User != "" && in.Device == "" && in.Certificate == "":
 		e.Kind, e.User = "user", in.User
 	case in.Certificate != "" && in.Device == "" && in.User == "":
@@ -247,7 +250,42 @@ func (a *App) adminRevoke(w http.ResponseWriter, r *http.Request) error {
 	a.meters.revocation.Observe(time.Since(start).Seconds())
 	a.log.Warn("revoked", zap.String("id", e.ID), zap.String("kind", e.Kind), zap.String("owner", clip(e.Owner)),
 		zap.String("reason", clip(e.Reason)), zap.String("actor", r.RemoteAddr))
-	return reply(w, e)
+	return reply(w, struct {
+		revocation.Entry
+		// Known is false if no source has this device now: look twice at the id.
+		Known bool `json:"known"`
+	}{e, e.Kind != "device" || a.knowsDevice(e.Device)})
+}
+
+// deviceKind reports whether a credential may show ids of this kind.
+func (a *App) deviceKind(kind string) bool {
+	switch kind {
+	case decision.KindEntra, decision.KindIntune, decision.KindSerial:
+		return true
+	}
+	for _, is := range a.Issuers {
+		if is.DeviceKind == kind {
+			return true
+		}
+	}
+	if a.ClientCertificate != nil {
+		for _, words := range a.ClientCertificate.DeviceID {
+			if len(words) > 0 && words[0] == kind {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// knowsDevice reports whether any source has the device in memory.
+func (a *App) knowsDevice(k decision.Key) bool {
+	for _, s := range a.sources {
+		if s.runner.Find([]decision.Key{k}).Verdict != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (a *App) adminRelease(w http.ResponseWriter, r *http.Request) error {
@@ -317,7 +355,17 @@ func (a *App) adminExplain(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return apiError(http.StatusBadRequest, "%v", err)
 	}
-	return reply(w, x)
+	return reply(w, a.filtered(x))
+}
+
+// filtered applies privacy to the one fact that names a person.
+func (a *App) filtered(x *policy.Explanation) *policy.Explanation {
+	for i := range x.Facts {
+		if f := &x.Facts[i]; f.Name == decision.FactOwner.String() && f.Source != "" {
+			f.Value = a.privacy.text(a.privacy.users, "u_", f.Value)
+		}
+	}
+	return x
 }
 
 func (a *App) adminRefresh(w http.ResponseWriter, r *http.Request, id string) error {
@@ -350,7 +398,7 @@ func parseKey(s string) (decision.Key, error) {
 	if !ok {
 		kind, value = decision.KindEntra, s
 	}
-	key, ok := decision.CanonicalKey(kind, value)
+	key, ok := decision.CanonicalKey(strings.ToLower(kind), value)
 	if !ok {
 		return key, fmt.Errorf("%q is not a device id; write kind:value, such as entra:GUID or serial:NUMBER", clip(s))
 	}
@@ -444,7 +492,7 @@ func (a *App) adminDecision(w http.ResponseWriter, id string) error {
 	}
 	v := a.view(&recs[0])
 	if recs[0].Request.Identity != nil && !recs[0].Fault {
-		v.Explanation = policy.Explain(recs[0].Policy, a.engine, &recs[0].Request)
+		v.Explanation = a.filtered(policy.Explain(recs[0].Policy, a.engine, &recs[0].Request))
 	}
 	return reply(w, v)
 }

@@ -137,6 +137,9 @@ func (a *App) provisionKeys(ctx caddy.Context) (err error) {
 		return a.at(errors.New("privacy: retain decisions is at most 30d"))
 	}
 	if a.OperatorToken != "" {
+		if !isPlaceholder(a.OperatorToken) {
+			return a.at(errors.New(literalOperatorToken))
+		}
 		a.operator, err = caddy.NewReplacer().ReplaceOrErr(a.OperatorToken, true, true)
 		if err != nil {
 			return a.at(fmt.Errorf("operator_token: %w", err))
@@ -268,12 +271,12 @@ func (a *App) provisionIdentifier(caddy.Context) error {
 	}
 	known, err := pooled(a, key, func() (*pooledIdentities, error) {
 		c, err := cache.New[identityKey, *identityEntry](cache.Options[identityKey]{Capacity: capacity})
-		return &pooledIdentities{c}, err
+		return &pooledIdentities{Cache: c}, err
 	})
 	if err != nil {
 		return err
 	}
-	a.identifier = &identifier{known: known.Cache, nobody: &identityEntry{}, meters: a.meters, revoked: a.shared.revocations.MatchCertificate}
+	a.identifier = &identifier{known: known.Cache, hits: &known.hits, nobody: &identityEntry{}, meters: a.meters, revoked: a.shared.revocations.MatchCertificate}
 	if a.tokens != nil {
 		a.identifier.tokens = a.tokens.Tokens
 	}

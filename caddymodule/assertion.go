@@ -54,7 +54,7 @@ func (s *asserter) keySet() jose.JSONWebKeySet {
 // assert sets the assertion header. If signing fails the header stays absent: the
 // app must treat that as no assertion.
 func (a *App) assert(r *http.Request, x *exchange) {
-	key := assertionKey{entry: x.creds.entry, host: x.req.Host, compliance: x.req.Posture.Compliance}
+	key := assertionKey{entry: x.creds.entry, host: x.req.Host, compliance: x.compliance()}
 	signed, res := a.asserter.made.Get(key)
 	if res != cache.Hit {
 		var err error
@@ -72,7 +72,7 @@ func (s *asserter) sign(x *exchange) (string, error) {
 	e := x.creds.entry
 	claims := jwt.MapClaims{
 		"iss": "gatehouse", "aud": x.req.Host, "iat": x.start.Unix(), "exp": x.start.Add(assertionLife).Unix(),
-		"proof": e.Device.Proof.String(), "compliance": x.req.Posture.Compliance.String(),
+		"proof": e.Device.Proof.String(), "compliance": x.compliance().String(),
 	}
 	if e.User.Known() {
 		claims["sub"], claims["user_issuer"] = e.User.ID, e.User.Issuer

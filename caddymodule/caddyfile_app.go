@@ -302,19 +302,20 @@ func parseSupport(d *caddyfile.Dispenser, app *App) error {
 	if len(args) == 2 {
 		app.Support.URL = args[1]
 	}
-	_, err := pages.New(pages.Options{SupportName: app.Support.Name, SupportURL: app.Support.URL})
+	err := pages.CheckSupportURL(app.Support.URL)
 	if err != nil {
 		return d.Err(err.Error())
 	}
 	return nil
 }
 
-// parseOperatorToken takes a token that is written out only if it is long enough;
-// one from a placeholder is checked when it is known.
+// parseOperatorToken takes a placeholder only: the admin endpoint shows the
+// running configuration to everybody who reaches it, and this token is what keeps
+// them from loosening.
 func parseOperatorToken(d *caddyfile.Dispenser, app *App) error {
 	err := value(d, &app.OperatorToken)
-	if err == nil && !strings.Contains(app.OperatorToken, "{") && len(app.OperatorToken) < minOperatorToken {
-		err = d.Errf("operator_token is shorter than %d characters", minOperatorToken)
+	if err == nil && !isPlaceholder(app.OperatorToken) {
+		err = d.Errf("%s", literalOperatorToken)
 	}
 	return err
 }

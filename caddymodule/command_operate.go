@@ -22,7 +22,7 @@ import (
 func revokeCommand() caddycmd.Command {
 	return caddycmd.Command{
 		Name: "revoke", Usage: "--device KIND:VALUE | --user NAME | --certificate SHA256 --reason TEXT [--for 24h]",
-		Short: "Locks a device, a user or a certificate out, now and on open connections",
+		Short: "Locks a device, a user or a certificate out, from the next request on",
 		Long: `
 Locks a device, a user or a certificate out within a second, in every policy.
 The revocation is on disk before the command returns, and survives restarts.

@@ -27,6 +27,13 @@ func resolve(s string) string {
 	return v
 }
 
+// isPlaceholder reports whether s is one placeholder of the environment or a file.
+func isPlaceholder(s string) bool {
+	return (strings.HasPrefix(s, "{env.") || strings.HasPrefix(s, "{file.")) && strings.HasSuffix(s, "}") && strings.Count(s, "{") == 1
+}
+
+const literalOperatorToken = "operator_token would be readable in the running configuration; write {env.NAME} or {file./path} instead"
+
 func resolveErr(s string) (string, error) {
 	if !strings.Contains(s, "{") {
 		return s, nil

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,28 +31,43 @@ type decisionRecord struct {
 	Fresh    decision.Freshness
 }
 
-// decisionRing remembers the latest decisions, newest over oldest. It outlives a
-// config reload.
+// decisionRing remembers the latest decisions. It outlives a config reload.
 type decisionRing struct {
 	mu   sync.Mutex
-	buf  []decisionRecord
-	next int
+	buf  []decisionRecord // grows up to ringSize
+	head int              // the oldest
+	n    int              // how many are in use
 }
 
 // ringSize bounds the remembered decisions; about 1 KiB each.
 const ringSize = 10_000
 
-func newDecisionRing() *decisionRing { return &decisionRing{buf: make([]decisionRecord, 0, 256)} }
+func newDecisionRing() *decisionRing { return &decisionRing{} }
 
-func (g *decisionRing) add(rec decisionRecord) {
+// add remembers rec and forgets what is older than keep.
+func (g *decisionRing) add(rec decisionRecord, keep time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.buf) < ringSize {
-		g.buf = append(g.buf, rec)
-		return
+	for g.n > 0 && rec.Request.Now.Sub(g.buf[g.head].Request.Now) > keep {
+		g.dropOldest()
 	}
-	g.buf[g.next] = rec
-	g.next = (g.next + 1) % ringSize
+	if g.n == len(g.buf) {
+		if len(g.buf) == ringSize {
+			g.dropOldest()
+		} else {
+			grown := make([]decisionRecord, min(max(64, 2*len(g.buf)), ringSize))
+			copy(grown[copy(grown, g.buf[g.head:]):], g.buf[:g.head])
+			g.buf, g.head = grown, 0
+		}
+	}
+	g.buf[(g.head+g.n)%len(g.buf)] = rec
+	g.n++
+}
+
+func (g *decisionRing) dropOldest() {
+	g.buf[g.head] = decisionRecord{} // lets go of identity and posture
+	g.head = (g.head + 1) % len(g.buf)
+	g.n--
 }
 
 // latest returns up to n records that are younger than keep, newest first.
@@ -59,8 +75,8 @@ func (g *decisionRing) latest(n int, now time.Time, keep time.Duration, want fun
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var out []decisionRecord
-	for i := range g.buf {
-		rec := &g.buf[(g.next+len(g.buf)-1-i)%len(g.buf)]
+	for i := range g.n {
+		rec := &g.buf[(g.head+g.n-1-i)%len(g.buf)]
 		if len(out) == n || now.Sub(rec.Request.Now) > keep {
 			break
 		}
@@ -82,10 +98,14 @@ func (a *App) record(r *http.Request, x *exchange, d *decision.Decision, mode in
 	if rec.Request.Identity == nil {
 		rec.Request = decision.Request{Now: x.start, Method: r.Method, Host: bareHost(r.Host), Path: x.orig.Path}
 	}
+	// Only this much of what the client sent is kept: the ring must not grow with
+	// the length of paths.
+	rec.Request.Host, rec.Request.Path = keep(rec.Request.Host), keep(rec.Request.Path)
+	rec.Request.Method = keep(rec.Request.Method)
 	if !rec.Request.ClientIP.IsValid() {
 		rec.Request.ClientIP = clientIP(r)
 	}
-	a.shared.ring.add(rec)
+	a.shared.ring.add(rec, a.privacy.retain)
 
 	ce := a.decisionLog.Check(zap.InfoLevel, "decision")
 	if ce == nil {
@@ -115,6 +135,9 @@ func (a *App) record(r *http.Request, x *exchange, d *decision.Decision, mode in
 	}
 	ce.Write(fields...)
 }
+
+// keep copies the part of s that a log line would show.
+func keep(s string) string { return strings.Clone(clip(s)) }
 
 // clip bounds what a client can put into a log line. Control characters are
 // escaped by the log encoder.

@@ -69,7 +69,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.logged = srv.Logs != nil
 	h.app.rememberConnections(srv)
-	return h.checkServer(srv)
+	httpPort := uint(caddyhttp.DefaultHTTPPort)
+	if mod, err := ctx.AppIfConfigured("http"); err == nil {
+		if app, ok := mod.(*caddyhttp.App); ok && app.HTTPPort > 0 {
+			httpPort = uint(app.HTTPPort)
+		}
+	}
+	return h.checkServer(srv, httpPort)
 }
 
 // ownPrefix is where our own pages live, on every gated site.
@@ -88,6 +94,7 @@ type exchange struct {
 	id        string    // decision id, made when first needed
 	result    *decision.Decision
 	rule      *Rule
+	ages      decision.Ages        // of the rule that speaks to the app
 	decision  [3]decision.Decision // worst so far, current, for the record
 }
 
@@ -103,6 +110,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if first {
 		strip(r, h.app.meters.spoofed)
 	}
+	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !isExtendedConnect(r) {
+		// Never proxied, whatever the rules say: TRACE shows credentials, CONNECT
+		// leaves bytes on a shared connection.
+		w.Header().Set("Allow", allowedMethods)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return nil
+	}
 
 	var some [4]*Rule
 	rules, off := h.match(r, x, some[:0])
@@ -114,6 +128,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if d == nil || d.Outcome == decision.Allow {
 		if d == nil && f.reason == decision.PreflightNotAllowed && f.status == http.StatusNoContent {
 			return h.app.answerPreflight(w, r, rules)
+		}
+		if f.reason == decision.PreflightNotAllowed {
+			stripPreflight(r.Header)
 		}
 		h.admit(r, x, rules)
 		return next.ServeHTTP(w, r)
@@ -307,7 +324,8 @@ func (h *Handler) admit(r *http.Request, x *exchange, rules []*Rule) {
 		if set.has(hDecision) {
 			x.decisionID()
 		}
-		setHeaders(r.Header, set, x.creds.entry, x.req.Posture, x.id)
+		x.ages = rule.policy.Ages
+		setHeaders(r.Header, set, x)
 		if rule.Assertion && r.Header[headerAssertion] == nil {
 			h.app.assert(r, x)
 		}

@@ -38,12 +38,13 @@ const (
 
 var spoofKindNames = [numSpoofKinds]string{"", "identity_header", "certificate_header", "uri_header", "hop_by_hop", "trailer", "upgrade"}
 
-// ownNames maps folded names (lower case, '-' for '_' and '.') to what they are.
+// ownNames maps folded names (lower case, '-' for anything but letters and
+// digits) to what they are.
 var ownNames = map[string]spoofKind{
 	"remote-user": spoofIdentity, "remote-user-id": spoofIdentity, "remote-email": spoofIdentity,
 	"remote-groups": spoofIdentity, "x-device-id": spoofIdentity, "x-device-compliance": spoofIdentity,
 	"x-decision-id": spoofIdentity, "x-gatehouse-assertion": spoofIdentity,
-	"x-forwarded-uri": spoofURI, "x-rewrite-url": spoofURI,
+	"x-forwarded-uri": spoofURI, "x-rewrite-url": spoofURI, "x-envoy-original-path": spoofURI,
 }
 
 // classify says what a header name folds to. It does not allocate for names
@@ -64,8 +65,8 @@ func classify(name string) spoofKind {
 		switch {
 		case 'A' <= c && c <= 'Z':
 			c |= 0x20
-		case c == '_' || c == '.':
-			c = '-'
+		case c < '0' || c > '9' && c < 'a' || c > 'z':
+			c = '-' // '_' and '.' above all; some servers fold any punctuation
 		}
 		folded[i] = c
 	}

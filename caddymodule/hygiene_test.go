@@ -47,6 +47,16 @@ func TestStrip(t *testing.T) {
 			want:   http.Header{"Connection": {"close", "upgrade, te"}}, counts: map[spoofKind]int{spoofHop: 3},
 		},
 		{
+			name:   "upgrade to HTTP",
+			header: http.Header{"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {"websocket, H2C"}, "Http2-Settings": {"AAMAAABk"}},
+			want:   http.Header{"Connection": {"Upgrade, HTTP2-Settings"}}, counts: map[spoofKind]int{spoofUpgrade: 1},
+		},
+		{
+			name:   "upgrade to something else",
+			header: http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}},
+			want:   http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}},
+		},
+		{
 			name:   "hop by hop, nothing else",
 			header: http.Header{"Connection": {"x-device-id"}},
 			want:   http.Header{}, counts: map[spoofKind]int{spoofHop: 1},

@@ -67,7 +67,7 @@ type identifier struct {
 	nobody  *identityEntry
 	revoked func(thumbprint [32]byte, now time.Time) *decision.Revocation
 	meters  *meters
-	hits    atomic.Uint64 // identities found with their token; known counts its own
+	hits    *atomic.Uint64 // identities found with their token, over reloads; known counts its own
 }
 
 // connMemo remembers the token that a connection showed last: a client repeats
@@ -107,12 +107,16 @@ func (f *forwardTrust) trusts(remote string) bool {
 // forwardedChain is what a trusted proxy's headers say about the client's
 // certificate. It must be read before strip removes them.
 type forwardedChain struct {
+	// peer: the request came from a proxy that may pass certificates on. A
+	// certificate of its own connection then names the proxy, not a device.
+	peer  bool
 	chain []*x509.Certificate
 	err   error
 }
 
 func (id *identifier) forwarded(r *http.Request) (f forwardedChain) {
 	if id.forward != nil && id.forward.trusts(r.RemoteAddr) {
+		f.peer = true
 		f.chain, f.err = id.forward.dialect.Parse(r.Header)
 	}
 	return f
@@ -130,7 +134,7 @@ func (id *identifier) identify(r *http.Request, fwd *forwardedChain, now time.Ti
 	if c.fault.bad() {
 		return c
 	}
-	if tok != nil && tok.Confirmation != nil && !bound(r, tok, key.cert) {
+	if tok != nil && tok.Confirmation != nil && !bound(r, fwd, tok, key.cert) {
 		id.meters.tokenRejected(tok.Issuer, "binding")
 		c.fault = fault{reason: decision.InvalidToken, param: "binding", status: http.StatusUnauthorized}
 		return c
@@ -149,8 +153,14 @@ func (id *identifier) token(r *http.Request, now time.Time, c *credentials) *ide
 		return nil
 	}
 	raw, ok := bearer(auth[0])
-	if !ok || id.tokens == nil {
+	if id.tokens == nil {
 		c.foreignBearer = ok
+		return nil
+	}
+	if !ok {
+		if almostBearer(auth[0]) {
+			c.fault = fault{reason: decision.InvalidToken, param: "malformed", status: http.StatusUnauthorized}
+		}
 		return nil
 	}
 	memo, _ := r.Context().Value(connMemoKey{}).(*connMemo) // nil over HTTP/3
@@ -205,6 +215,20 @@ func bearer(h string) (string, bool) {
 	return strings.Trim(h[len(scheme):], " "), true
 }
 
+// almostBearer recognises the Bearer scheme with something else than spaces after
+// it. An app may well read a token there; we must not look away.
+func almostBearer(h string) bool {
+	const scheme = "bearer"
+	if len(h) < len(scheme) || !strings.EqualFold(h[:len(scheme)], scheme) {
+		return false
+	}
+	if len(h) == len(scheme) {
+		return false // nothing follows
+	}
+	c := h[len(scheme)] | 0x20
+	return h[len(scheme)] != ' ' && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-'
+}
+
 func (id *identifier) certificate(r *http.Request, fwd *forwardedChain, now time.Time, key *identityKey, c *credentials) {
 	if id.certs == nil {
 		return
@@ -226,7 +250,7 @@ func (id *identifier) certificate(r *http.Request, fwd *forwardedChain, now time
 		key.forwarded = true
 		cert, err = id.certs.FromForwarded(fwd.chain, now)
 	}
-	if !key.forwarded && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+	if !fwd.peer && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
 		cert, err = id.certs.FromTLS(r.TLS, now)
 	}
 	if errors.Is(err, identity.ErrForeign) {
@@ -282,11 +306,11 @@ func bareHost(host string) string {
 
 // bound reports whether a certificate-bound token came with its certificate
 // (RFC 8705, section 3). The certificate need not be of our pool for that.
-func bound(r *http.Request, tok *identity.Token, cert *identity.Certificate) bool {
+func bound(r *http.Request, fwd *forwardedChain, tok *identity.Token, cert *identity.Certificate) bool {
 	if cert != nil {
 		return subtle.ConstantTimeCompare(cert.Thumbprint[:], tok.Confirmation) == 1
 	}
-	return r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && tok.BoundTo(r.TLS.PeerCertificates[0].Raw)
+	return !fwd.peer && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 && tok.BoundTo(r.TLS.PeerCertificates[0].Raw)
 }
 
 // entry finds or builds the identity of a combination of credentials.

@@ -224,10 +224,10 @@ func (w *walker) reverseProxy(h *lintHandler, path string, chain []step) {
 		if c.checked && !isDuration(h.StreamCloseDelay) {
 			w.add(SeverityWarning, "no_stream_close_delay", place, path,
 				fmt.Sprintf("reverse_proxy to %s has no stream_close_delay, so every reload cuts websockets and other streams", to),
-				"add `stream_close_delay 24h` to it; compliance still cuts a stream whose device turns bad")
+				"add `stream_close_delay 24h` to it")
 		}
 	case w.onErrors:
-		w.add(SeverityWarning, "error_upstream", place, path,
+		w.add(SeverityError, "error_upstream", place, path,
 			fmt.Sprintf("handle_errors sends refused requests to %s", to),
 			"answer errors with respond or file_server, or put `compliance POLICY` into handle_errors")
 	case len(c.partial) > 0:

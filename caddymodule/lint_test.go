@@ -96,7 +96,7 @@ func TestLint(t *testing.T) {
 		},
 		{
 			name: "errors reach an upstream", sites: "a.example {\ncompliance standard\n" + proxy + "handle_errors {\nreverse_proxy errors:8080\n}\n}",
-			want: []string{"warning error_upstream"},
+			want: []string{"error error_upstream"},
 		},
 		{
 			name: "stream_close_delay", sites: "a.example {\ncompliance standard\nreverse_proxy app:8080\n}",

@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
-// observe turns a runner's events into metrics and alarms.
-func (m *meters) observe(name string, log *zap.Logger) source.Observer {
+// observe turns a runner's events into metrics. The runner itself writes the log.
+func (m *meters) observe(name string) source.Observer {
 	return source.Observer{
 		Synced: func(e source.SyncEvent) {
 			m.requests.WithLabelValues(name, "sync_"+e.Result).Inc()
@@ -26,22 +25,6 @@ func (m *meters) observe(name string, log *zap.Logger) source.Observer {
 		LookedUp: func(_, result string, took time.Duration) {
 			m.requests.WithLabelValues(name, "lookup_"+result).Inc()
 			m.reqSeconds.WithLabelValues(name).Observe(took.Seconds())
-		},
-		StateChanged: func(_ string, from, to source.Health, why error) {
-			level := zap.WarnLevel
-			if to == source.HealthOK {
-				level = zap.InfoLevel
-			}
-			log.Log(level, "source state", zap.String("source", name), zap.String("from", string(from)),
-				zap.String("to", string(to)), zap.Error(why))
-		},
-		HeldChanged: func(_ string, held *source.HeldChange) {
-			if held == nil {
-				log.Info("nothing is held any more", zap.String("source", name))
-				return
-			}
-			log.Error("a change is held until an operator accepts it", zap.String("source", name),
-				zap.String("id", held.ID), zap.String("why", held.Why))
 		},
 	}
 }

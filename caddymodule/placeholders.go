@@ -22,7 +22,11 @@ func (a *App) setPlaceholders(r *http.Request, x *exchange) {
 	}
 	repl.Map(func(key string) (any, bool) {
 		if key == "http.auth.user.id" {
-			return x.placeholder("user.id"), true
+			// Caddy writes this one into the access log.
+			if v := x.placeholder("user.id"); v != "" {
+				return a.privacy.text(a.privacy.users, "u_", v), true
+			}
+			return "", true
 		}
 		rest, ok := strings.CutPrefix(key, "http.compliance.")
 		if !ok {
@@ -76,7 +80,7 @@ func (x *exchange) placeholder(name string) string {
 	case "device.proof":
 		return e.Device.Proof.String()
 	case "device.compliance":
-		return x.req.Posture.Compliance.String()
+		return x.compliance().String()
 	case "device.platform":
 		return x.req.Posture.Platform.String()
 	}

@@ -1,9 +1,11 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -49,7 +51,7 @@ func isPreflight(r *http.Request) bool {
 func preflight(r *http.Request, rules []*Rule) fault {
 	pass := true
 	for _, rule := range rules {
-		pass = pass && rule.PreflightPass
+		pass = pass && rule.PreflightPass && r.ContentLength == 0 && len(r.TransferEncoding) == 0
 	}
 	switch {
 	case listedOrigin(r, rules):
@@ -58,6 +60,14 @@ func preflight(r *http.Request, rules []*Rule) fault {
 		return fault{reason: decision.PreflightNotAllowed, status: http.StatusOK}
 	}
 	return fault{reason: decision.PreflightNotAllowed, status: http.StatusForbidden}
+}
+
+// stripPreflight leaves a preflight that the app answers nothing to act on: no
+// credentials, no other method in disguise.
+func stripPreflight(h http.Header) {
+	for _, name := range []string{"Authorization", "Cookie", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override"} {
+		delete(h, name)
+	}
 }
 
 // listedOrigin reports whether every rule lists the request's origin.
@@ -127,7 +137,7 @@ func clientKind(r *http.Request) client {
 	if isWebSocket(r) {
 		return websocket
 	}
-	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc") {
+	if isGRPC(r) {
 		return grpc
 	}
 	accept := r.Header.Get("Accept")
@@ -151,6 +161,14 @@ func clientKind(r *http.Request) client {
 	return script
 }
 
+// isGRPC is strict: the answer to a gRPC call is HTTP 200 whatever we decide, and
+// nothing that only looks at the status must be led to think that it may pass.
+func isGRPC(r *http.Request) bool {
+	rest, ok := strings.CutPrefix(r.Header.Get("Content-Type"), "application/grpc")
+	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "-web"), "-text")
+	return ok && r.ProtoMajor >= 2 && r.Method == http.MethodPost && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
 // prefersHTML reports whether HTML is named explicitly and ahead of JSON.
 func prefersHTML(accept string) bool {
 	accept = strings.ToLower(accept)
@@ -163,8 +181,16 @@ func prefersHTML(accept string) bool {
 }
 
 // checkServer refuses a site where tokens and verdicts would travel in clear.
-func (h *Handler) checkServer(srv *caddyhttp.Server) error {
-	if len(srv.TLSConnPolicies) > 0 || h.app.ForwardedCertificate != nil {
+func (h *Handler) checkServer(srv *caddyhttp.Server, httpPort uint) error {
+	if h.app.needClientIP && trustsProxies(srv) && srv.TrustedProxiesStrict == 0 {
+		for _, rule := range h.Rules {
+			if rule.OffBecause == "" {
+				return rule.at(errors.New("a policy looks at the client's address, and this server takes it from the first " +
+					"entry of X-Forwarded-For, which clients can write: set trusted_proxies_strict in servers"))
+			}
+		}
+	}
+	if h.app.ForwardedCertificate != nil {
 		return nil
 	}
 	for _, rule := range h.Rules {
@@ -176,11 +202,26 @@ func (h *Handler) checkServer(srv *caddyhttp.Server) error {
 			if err == nil && (addr.IsUnixNetwork() || isLoopback(addr.Host)) {
 				continue
 			}
+			// Caddy serves its HTTP port in clear even on a server with TLS.
+			if err == nil && len(srv.TLSConnPolicies) > 0 && (addr.StartPort > httpPort || addr.EndPort < httpPort) {
+				continue
+			}
 			return rule.at(fmt.Errorf("the site listens on %s without TLS: use https, bind it to loopback, "+
 				"or name the proxy in front in forwarded_certificate", listen))
 		}
 	}
 	return nil
+}
+
+// trustsProxies reports whether the server takes client addresses from a header.
+// Caddy clears the configuration when it has loaded it, and keeps the result to
+// itself; a test watches that it is still found there.
+func trustsProxies(srv *caddyhttp.Server) bool {
+	if srv.TrustedProxiesRaw != nil {
+		return true
+	}
+	v := reflect.ValueOf(srv).Elem().FieldByName("trustedProxies")
+	return v.IsValid() && !v.IsNil()
 }
 
 func isLoopback(host string) bool {

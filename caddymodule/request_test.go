@@ -18,26 +18,29 @@ func TestClientKind(t *testing.T) {
 		method string
 		header http.Header
 		want   client
+		major  int
 	}{
-		{"curl", "GET", h("Accept", "*/*"), script},
-		{"address bar", "GET", h("Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Accept", "text/html"), navigation},
-		{"form", "POST", h("Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"), navigation},
-		{"frame", "GET", h("Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"), embedded},
-		{"fetch", "GET", h("Sec-Fetch-Mode", "cors", "Accept", "text/html"), script},
-		{"image", "GET", h("Sec-Fetch-Mode", "no-cors", "Accept", "image/*"), script},
-		{"old browser", "GET", h("Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"), navigation},
-		{"old browser posting", "POST", h("Accept", "text/html"), script},
-		{"old browser's XHR", "GET", h("Accept", "text/html", "X-Requested-With", "XMLHttpRequest"), script},
-		{"program that takes HTML too", "GET", h("Accept", "application/json, text/html"), script},
-		{"program with a token", "GET", h("Accept", "text/html", "Authorization", "Bearer x"), script},
-		{"html refused", "GET", h("Accept", "text/html;q=0"), script},
-		{"events", "GET", h("Accept", "text/event-stream"), script},
-		{"websocket", "GET", h("Upgrade", "WebSocket", "Connection", "Upgrade", "Sec-Fetch-Mode", "websocket"), websocket},
-		{"grpc", "POST", h("Content-Type", "application/grpc+proto"), grpc},
+		{"curl", "GET", h("Accept", "*/*"), script, 1},
+		{"address bar", "GET", h("Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Accept", "text/html"), navigation, 1},
+		{"form", "POST", h("Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"), navigation, 1},
+		{"frame", "GET", h("Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "iframe"), embedded, 1},
+		{"fetch", "GET", h("Sec-Fetch-Mode", "cors", "Accept", "text/html"), script, 1},
+		{"image", "GET", h("Sec-Fetch-Mode", "no-cors", "Accept", "image/*"), script, 1},
+		{"old browser", "GET", h("Accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"), navigation, 1},
+		{"old browser posting", "POST", h("Accept", "text/html"), script, 1},
+		{"old browser's XHR", "GET", h("Accept", "text/html", "X-Requested-With", "XMLHttpRequest"), script, 1},
+		{"program that takes HTML too", "GET", h("Accept", "application/json, text/html"), script, 1},
+		{"program with a token", "GET", h("Accept", "text/html", "Authorization", "Bearer x"), script, 1},
+		{"html refused", "GET", h("Accept", "text/html;q=0"), script, 1},
+		{"events", "GET", h("Accept", "text/event-stream"), script, 1},
+		{"websocket", "GET", h("Upgrade", "WebSocket", "Connection", "Upgrade", "Sec-Fetch-Mode", "websocket"), websocket, 1},
+		{"grpc", "POST", h("Content-Type", "application/grpc+proto"), grpc, 2},
+		{"not quite grpc", "POST", h("Content-Type", "application/grpc-evil"), script, 2},
+		{"grpc over HTTP/1.1", "POST", h("Content-Type", "application/grpc"), script, 1},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			got := clientKind(&http.Request{Method: tc.method, Header: tc.header, ProtoMajor: 1})
+			got := clientKind(&http.Request{Method: tc.method, Header: tc.header, ProtoMajor: max(tc.major, 1)})
 			if got != tc.want {
 				t.Errorf("got %d, want %d", got, tc.want)
 			}

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, x *exchange, d *dec
 		h.Set("Retry-After", strconv.Itoa(retrySeconds))
 	}
 	if status == http.StatusMethodNotAllowed {
-		h.Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+		h.Set("Allow", allowedMethods)
 	}
 	for _, rule := range rules {
 		if rule.CaddyErrors {
@@ -58,6 +59,9 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, x *exchange, d *dec
 	}
 	return a.writeProblem(w, r, x, d, status)
 }
+
+// allowedMethods is the Allow header of a 405.
+const allowedMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
 // retrySeconds is the Retry-After of an undecided answer.
 const retrySeconds = 10
@@ -167,7 +171,10 @@ func (a *App) writeProblem(w http.ResponseWriter, r *http.Request, x *exchange, 
 	if status == http.StatusServiceUnavailable {
 		p.RetryAfter = retrySeconds
 	}
-	body, err := json.Marshal(&p)
+	var body bytes.Buffer
+	enc := json.NewEncoder(&body)
+	enc.SetEscapeHTML(false) // read by people in a terminal, never as HTML
+	err := enc.Encode(&p)
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("encoding problem document: %w", err))
 	}
@@ -178,7 +185,7 @@ func (a *App) writeProblem(w http.ResponseWriter, r *http.Request, x *exchange, 
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	_, err = w.Write(body)
+	_, err = w.Write(body.Bytes())
 	return err
 }
 

@@ -170,8 +170,8 @@ func (a *App) newSource(ctx caddy.Context, sm SourceModule, index int) (*pooledS
 	}
 	o.Name, o.Index, o.Capacity = sm.SourceName(), index, a.capacity()
 	o.Snapshot = &snapshotFile{path: filepath.Join(a.shared.dir, "source-"+safeName(o.Name)+".snapshot"), key: key}
-	o.Logger = slog.New(zapslog.NewHandler(a.log.Named("source").Core())).With("source", o.Name)
-	o.Observer = a.meters.observe(o.Name, a.log)
+	o.Logger = slog.New(zapslog.NewHandler(a.log.Named("source").Core()))
+	o.Observer = a.meters.observe(o.Name)
 	_, syncs := src.(source.Syncer)
 	s := &pooledSource{runner: source.NewRunner(src, o), poll: o.Poll, remote: !syncs}
 	shared := a.shared // not a: the source outlives this configuration
@@ -280,6 +280,7 @@ func (t *pooledTokens) Destruct() error {
 // They last as long as both do, so that a reload costs no request anything.
 type pooledIdentities struct {
 	*cache.Cache[identityKey, *identityEntry]
+	hits atomic.Uint64
 }
 
 // Destruct does nothing: there is only memory.

@@ -2,7 +2,9 @@ package caddymodule
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // ambiguousPath reports whether a backend might read the path differently from
@@ -20,7 +22,7 @@ func ambiguousPath(escaped string) bool {
 	for i := 1; i <= len(escaped); i++ {
 		if i == len(escaped) || escaped[i] == '/' {
 			s := escaped[segment:i]
-			if s == "" && i < len(escaped) || dotSegment(s) {
+			if s == "" && i < len(escaped) || dotSegment(s) || oddEnd(s) {
 				return true
 			}
 			segment = i + 1
@@ -29,6 +31,8 @@ func ambiguousPath(escaped string) bool {
 		switch c := escaped[i]; {
 		case c == '\\' || c == ';' || c < 0x20 || c == 0x7f:
 			return true
+		case c == ':' && i+1 < len(escaped) && (escaped[i+1] == ':' || escaped[i+1] == '$'):
+			return true // a stream of a Windows file
 		case c == '%':
 			if i+2 >= len(escaped) {
 				return true
@@ -42,11 +46,31 @@ func ambiguousPath(escaped string) bool {
 			}
 		}
 	}
-	return false
+	return oddText(escaped)
 }
 
-// dotSegment reports whether s is "." or "..", also when encoded. Names such as
-// ".well-known" or "..." are none.
+// oddEnd reports whether a segment ends in a dot or a space, which Windows
+// servers drop.
+func oddEnd(s string) bool {
+	return strings.HasSuffix(s, ".") || strings.HasSuffix(s, " ") || strings.HasSuffix(s, "%20") ||
+		strings.HasSuffix(s, "%2e") || strings.HasSuffix(s, "%2E")
+}
+
+// oddText reports whether a path decodes to something that is not UTF-8, such as
+// an overlong slash, or holds a wide form of a dot, slash or backslash.
+func oddText(escaped string) bool {
+	if strings.IndexByte(escaped, '%') < 0 && utf8.ValidString(escaped) && !strings.ContainsAny(escaped, wideForms) {
+		return false
+	}
+	decoded, err := url.PathUnescape(escaped)
+	return err != nil || !utf8.ValidString(decoded) || strings.ContainsAny(decoded, wideForms)
+}
+
+// wideForms are characters that some servers fold to '.', '/' or '\\'.
+const wideForms = "\uff0e\uff0f\uff3c\u2024\u2044\u2215\u29f5\u2216"
+
+// dotSegment reports whether s is "." or "..", also when encoded. A name such as
+// ".well-known" is none.
 func dotSegment(s string) bool {
 	dots := 0
 	for len(s) > 0 {

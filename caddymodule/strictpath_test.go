@@ -7,7 +7,7 @@ import (
 
 func TestAmbiguousPath(t *testing.T) {
 	tests := map[string]bool{
-		"/": false, "": false, "*": false, "/a/b": false, "/a/b/": false, "/a.b/c..d/...": false,
+		"/": false, "": false, "*": false, "/a/b": false, "/a/b/": false, "/a.b/c..d/.x": false,
 		"/.well-known/x": false, "/a%20b": false, "/%C3%BC": false, "/a:b": false, "/a=b,c@d": false, "/~user": false,
 
 		"a": true, "/a/../b": true, "/..": true, "/.": true, "/a/./b": true, "/a//b": true, "//a": true,
@@ -15,6 +15,8 @@ func TestAmbiguousPath(t *testing.T) {
 		"/a%2fb": true, "/a%2Fb": true, "/a%5cb": true, "/a\\b": true, "/a;b=c/d": true, "/x/..;/y": true,
 		"/a%3bb": true, "/a%00": true, "/a%0d%0a": true, "/a%252e": true, "/a%7f": true, "/a%": true, "/a%2": true,
 		"/a\x01b": true,
+		"/a./b":   true, "/a%20/b": true, "/a ": true, "/..%20/b": true, "/a...": true, "/a::$DATA": true, "/a:$x": true,
+		"/%c0%ae%c0%ae/b": true, "/..%c0%afb": true, "/..%ef%bc%8fb": true, "/a/\uff0e\uff0e/b": true, "/\xff": true,
 	}
 	for path, want := range tests {
 		if got := ambiguousPath(path); got != want {

@@ -76,15 +76,24 @@ func headerValues(id *decision.Identity) (v [numHeaders]string) {
 	return v
 }
 
+// compliance is what the app may be told: nothing good from facts that are too old
+// for the policy.
+func (x *exchange) compliance() decision.Compliance {
+	return x.req.Posture.ComplianceAt(x.start, x.ages)
+}
+
+// cleanValue refuses what would not arrive as it is: servers trim outer spaces, and
+// "admin " must not become "admin".
 func cleanValue(s string) string {
-	if len(s) > 1024 || strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd }) {
+	if len(s) > 1024 || strings.Trim(s, " ") != s || strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd }) {
 		return ""
 	}
 	return s
 }
 
 // joinGroups writes a comma-separated list in which each value is percent-encoded
-// for ',', '%' and control characters, so that no group can pose as two.
+// for ',', '%', control characters and outer spaces, so that no group can pose as
+// two, or as another one.
 func joinGroups(groups []string) string {
 	var b strings.Builder
 	for i, g := range groups {
@@ -92,7 +101,7 @@ func joinGroups(groups []string) string {
 			b.WriteByte(',')
 		}
 		for j := range len(g) {
-			if c := g[j]; c < 0x20 || c == 0x7f || c == ',' || c == '%' {
+			if c := g[j]; c < 0x20 || c == 0x7f || c == ',' || c == '%' || c == ' ' && (j == 0 || j == len(g)-1) {
 				fmt.Fprintf(&b, "%%%02X", c)
 			} else {
 				b.WriteByte(c)
@@ -104,7 +113,7 @@ func joinGroups(groups []string) string {
 
 // setHeaders writes the chosen headers. strip ran before, so absent values stay
 // absent. One allocation for all of them.
-func setHeaders(h http.Header, set headerSet, e *identityEntry, p *decision.Posture, decisionID string) {
+func setHeaders(h http.Header, set headerSet, x *exchange) {
 	if set == 0 {
 		return
 	}
@@ -117,13 +126,13 @@ func setHeaders(h http.Header, set headerSet, e *identityEntry, p *decision.Post
 	}
 	for i := range numIdentityHeaders {
 		if set.has(i) {
-			put(i, e.headerVals[i])
+			put(i, x.creds.entry.headerVals[i])
 		}
 	}
 	if set.has(hCompliance) {
-		put(hCompliance, p.Compliance.String())
+		put(hCompliance, x.compliance().String())
 	}
 	if set.has(hDecision) {
-		put(hDecision, decisionID)
+		put(hDecision, x.id)
 	}
 }

@@ -11,14 +11,14 @@ func TestHeaderValues(t *testing.T) {
 	id := &decision.Identity{
 		User: decision.User{
 			ID: "t/o", Subject: "sub-1", Name: "alice@corp.example", Email: "a@corp.example",
-			Groups: []string{"staff", "a,admin", "50%", "x\ny"},
+			Groups: []string{"staff", "a,admin", "50%", "x\ny", " b c "},
 		},
 		Device: decision.DeviceRef{Keys: []decision.Key{{Kind: "entra", Value: "d-1"}}},
 	}
 	v := headerValues(id)
 	want := map[int]string{
 		hUser: "alice@corp.example", hUserID: "t/o", hEmail: "a@corp.example", hDevice: "d-1",
-		hGroups: "staff,a%2Cadmin,50%25,x%0Ay",
+		hGroups: "staff,a%2Cadmin,50%25,x%0Ay,%20b c%20",
 	}
 	for i, w := range want {
 		if v[i] != w {
@@ -35,7 +35,8 @@ func TestSetHeaders(t *testing.T) {
 	e := &identityEntry{}
 	e.headerVals[hUser], e.headerVals[hDevice] = "alice", "d-1"
 	h := http.Header{}
-	setHeaders(h, defaultHeaders|1<<hEmail|1<<hCompliance|1<<hDecision, e, &decision.Posture{}, "id-1")
+	x := &exchange{id: "id-1", creds: credentials{entry: e}, req: decision.Request{Posture: &decision.Posture{}}}
+	setHeaders(h, defaultHeaders|1<<hEmail|1<<hCompliance|1<<hDecision, x)
 	want := map[string]string{headerUser: "alice", headerDevice: "d-1", headerCompliance: "unknown", headerDecision: "id-1"}
 	if len(h) != len(want) {
 		t.Errorf("headers %v, want %v", h, want)

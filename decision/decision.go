@@ -2,7 +2,6 @@ package decision
 
 import (
 	"net/netip"
-	"strings"
 	"time"
 )
 
@@ -150,5 +149,5 @@ func (d *Decision) keepOnly(e Effect) {
 }
 
 func sameUser(name string, u *User) bool {
-	return name == u.ID || strings.EqualFold(name, u.Name)
+	return name == u.ID || equalFoldASCII(name, u.Name)
 }

@@ -49,11 +49,11 @@ const (
 // braces, serial numbers upper case. The result is false for an empty or
 // overlong value or one with control characters.
 func CanonicalKey(kind, value string) (Key, bool) {
-	v := strings.TrimSpace(value)
+	v := strings.Trim(value, " \t\r\n")
 	if kind == KindSerial {
-		v = strings.ToUpper(v)
+		v = mapASCII(v, 'a', 'z')
 	} else {
-		v = strings.ToLower(v)
+		v = mapASCII(v, 'A', 'Z')
 		if len(v) == 38 && v[0] == '{' && v[37] == '}' {
 			v = v[1:37]
 		}
@@ -67,6 +67,41 @@ func CanonicalKey(kind, value string) (Key, bool) {
 		}
 	}
 	return Key{Kind: kind, Value: v}, true
+}
+
+// mapASCII changes the case of the letters from first to last. Letters beyond
+// ASCII stay: folding them would make two ids of two devices one ("ſn1", "SN1").
+func mapASCII(s string, first, last byte) string {
+	for i := range len(s) {
+		if c := s[i]; first <= c && c <= last {
+			b := []byte(s)
+			for j := i; j < len(b); j++ {
+				if first <= b[j] && b[j] <= last {
+					b[j] ^= 0x20
+				}
+			}
+			return string(b)
+		}
+	}
+	return s
+}
+
+// equalFoldASCII compares names without regard to the case of ASCII letters, and
+// of no others: wider folding would make different accounts one.
+func equalFoldASCII(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		x, y := a[i], b[i]
+		if x == y {
+			continue
+		}
+		if x |= 0x20; x != y|0x20 || x < 'a' || x > 'z' {
+			return false
+		}
+	}
+	return true
 }
 
 func isGUID(s string) bool {

@@ -186,6 +186,24 @@ func (p *Posture) freshness(e *Evidence, now int64, a Ages) Freshness {
 	return Expired
 }
 
+// ComplianceAt is what may be said about the device's compliance to somebody who
+// does not know its age: a good verdict only as long as ages and grace allow it,
+// none while it is unclear which device it is.
+func (p *Posture) ComplianceAt(now time.Time, a Ages) Compliance {
+	from := p.from[FactCompliance]
+	switch {
+	case p.Ambiguous || from == 0:
+		return ComplianceUnknown
+	case p.Compliance != Compliant && p.Compliance != InGracePeriod:
+		return p.Compliance
+	case p.freshness(&p.Evidence[from-1], Mono(now), a) == Expired:
+		return ComplianceUnknown
+	case p.Compliance == InGracePeriod && !p.GraceUntil.IsZero() && !now.Before(p.GraceUntil):
+		return NonCompliant
+	}
+	return p.Compliance
+}
+
 // Jitter spreads expiry by up to ten per cent either way, from the device's id,
 // so that an outage does not become one cliff for everybody.
 func Jitter(k Key) int64 {

@@ -142,9 +142,9 @@ func (c *run) owner(s *Posture, u *User) Tri {
 	var same bool
 	switch {
 	case s.OwnerID != "" && u.ObjectID != "":
-		same = strings.EqualFold(s.OwnerID, u.ObjectID)
+		same = equalFoldASCII(s.OwnerID, u.ObjectID)
 	case s.OwnerUPN != "" && u.Name != "":
-		same = strings.EqualFold(s.OwnerUPN, u.Name)
+		same = equalFoldASCII(s.OwnerUPN, u.Name)
 	default:
 		return Unknown
 	}

@@ -121,6 +121,9 @@ func (p *Pages) parse(sources map[string]source) error {
 	return nil
 }
 
+// CheckSupportURL reports what is wrong with a support link, without making pages.
+func CheckSupportURL(raw string) error { return new(Pages).setSupport(raw) }
+
 // setSupport checks the support link once, so that the pages can trust it.
 func (p *Pages) setSupport(raw string) error {
 	if raw == "" {

@@ -50,7 +50,7 @@ func (d *demo) scenes() []scene {
 		{"exit 0", "the same question offline, from the configuration alone", self + " explain --config " + file("Caddyfile") + " --policy standard --user bob --device entra:" + deviceID(2)},
 		{"exit 0", "all devices", self + " devices" + at},
 		{"exit 0", "one device, and which source says what", self + " devices " + alice + at},
-		{"403 block", "revoke alice's laptop; it takes effect at once, on open connections, too",
+		{"403 block", "revoke alice's laptop; it takes effect with the next request",
 			self + " revoke --device " + alice + ` --reason "reported stolen"` + at + " && " + curl("alice", "/")},
 		{"200 allow", "found again: release it, with the operator token",
 			"id=$(" + self + " devices " + alice + at + " | awk '$1 == \"revoked\" {print $2}') && " +

@@ -3,8 +3,10 @@ package identity
 import (
 	"fmt"
 	"hash/maphash"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestCacheBounds(t *testing.T) {
@@ -132,4 +134,37 @@ func TestCacheConcurrent(t *testing.T) {
 		t.Errorf("got %d entries, want at most 204", c.len())
 	}
 	c.check(t)
+}
+
+// TestSame: a remembered token stands only for its whole text, for the verifier
+// that checked it, and while it is live.
+func TestSame(t *testing.T) {
+	now := testNow
+	o := testCorp(t)
+	tokens, others := testTokens(t, o), testTokens(t, o)
+	raw := testSign(t, "ES256", "ec", `{"alg":"ES256","kid":"ec"}`, testJSON(t, testClaims(nil)))
+	token := testMustVerify(t, tokens, raw)
+	last := raw[:len(raw)-1] + string(raw[len(raw)-1]^1)
+	for _, tc := range []struct {
+		name   string
+		tokens *Tokens
+		token  *Token
+		raw    string
+		now    time.Time
+		want   bool
+	}{
+		{"same text", tokens, token, strings.Clone(raw), now, true},
+		{"other last byte", tokens, token, last, now, false},
+		{"prefix", tokens, token, raw[:len(raw)-1], now, false},
+		{"longer", tokens, token, raw + "A", now, false},
+		{"empty", tokens, token, "", now, false},
+		{"another verifier", others, token, raw, now, false},
+		{"no token", tokens, nil, raw, now, false},
+		{"not verified", tokens, &Token{}, "", now, false},
+		{"expired", tokens, token, raw, now.Add(48 * time.Hour), false},
+	} {
+		if got := tc.tokens.Same(tc.token, tc.raw, tc.now); got != tc.want {
+			t.Errorf("%s: got %v, want %v", tc.name, got, tc.want)
+		}
+	}
 }

@@ -35,7 +35,15 @@ func (l *List) Match(id *decision.Identity, keys []decision.Key, now time.Time) 
 		if r := x.user(u.ObjectID, now); r != nil {
 			return r
 		}
-		return x.user(u.Name, now)
+		if r := x.user(u.Name, now); r != nil {
+			return r
+		}
+		// Whoever revokes may know a person by any of these. Matching too much
+		// only locks out.
+		if r := x.user(u.Subject, now); r != nil {
+			return r
+		}
+		return x.user(u.Email, now)
 	}
 	return nil
 }

@@ -152,3 +152,23 @@ func worsen(d, fresh *decision.Device) {
 		}
 	}
 }
+
+// stop copies to d what ends every request of a device. It is never held back: a
+// device that is wiped, disabled, jailbroken or taken over stops at once, however
+// many others do.
+func stop(d, fresh *decision.Device) {
+	if fresh.Enabled == decision.No {
+		d.Enabled = decision.No
+	}
+	switch fresh.Lifecycle {
+	case decision.LifecycleRetiring, decision.LifecycleWiping, decision.LifecycleRevoked:
+		d.Lifecycle = fresh.Lifecycle
+	case decision.LifecycleUnknown, decision.LifecycleActive, decision.LifecyclePending, decision.LifecycleUnhealthy, decision.LifecycleDiscovered:
+	}
+	if fresh.Jailbroken == decision.Yes {
+		d.Jailbroken = decision.Yes
+	}
+	if fresh.Risk == decision.LevelCompromised {
+		d.Risk = decision.LevelCompromised
+	}
+}

@@ -81,6 +81,9 @@ func (g Guards) reject(old, fresh *Table, bad int) error {
 	if all := bad + fresh.devices; bad >= g.BadCount && float64(bad) > g.BadShare*float64(all) {
 		return fmt.Errorf("%d of %d records are bad", bad, all)
 	}
+	if bad > 0 && fresh.devices == 0 {
+		return fmt.Errorf("all %d records are bad", bad)
+	}
 	if old != nil && old.devices > 0 && fresh.devices == 0 {
 		return errEmptySweep
 	}
@@ -206,6 +209,8 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 			v = old.Verdict(int(before))
 			if worse && !p.holdBad {
 				worsen(&v.Device, &now.Device)
+			} else if worse {
+				stop(&v.Device, &now.Device)
 			}
 		}
 		if err := b.add(&v, hold); err != nil {

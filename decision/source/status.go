@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -85,7 +86,11 @@ func (r *Runner) noteHealth(why error) {
 	if from == h {
 		return
 	}
-	r.o.Logger.Info("source state changed", "source", r.o.Name, "from", string(from), "to", string(h), "error", why)
+	level := slog.LevelWarn
+	if h == HealthOK {
+		level = slog.LevelInfo
+	}
+	r.o.Logger.Log(context.Background(), level, "source state changed", "source", r.o.Name, "from", string(from), "to", string(h), "error", why)
 	if f := r.o.Observer.StateChanged; f != nil {
 		f(r.o.Name, from, h, why)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -20,6 +19,7 @@ type kind struct {
 
 var kinds = map[string]kind{
 	"h1":   {name: "HTTP/1.1, 32 connections", plan: loadPlan{Conns: 32, Use: 1}},
+	"bare": {name: "HTTP/1.1, 32 connections, bare requests", plan: loadPlan{Conns: 32, Use: 1, Bare: true}},
 	"one":  {name: "HTTP/1.1, 1 connection", plan: loadPlan{Conns: 1, Use: 1}},
 	"turn": {name: "10,000 identities in turn", plan: loadPlan{Conns: 32, Use: identities}},
 	"new":  {name: "every request a new token", plan: loadPlan{Conns: 32, Once: true, Skip: 1}},
@@ -33,7 +33,7 @@ type contestant struct {
 	kind      string
 	binary    string // of builds
 	env       []string
-	config    func(b *bench, site, admin, authoriser string) string
+	config    func(b *bench, r *running) string
 	// authoriser: a second process takes part, and its CPU counts.
 	authoriser bool
 	device     bool // it can tell a noncompliant device
@@ -49,6 +49,7 @@ var contestants = []contestant{
 	{key: "stock", name: "stock Caddy again (noise)", kind: "h1", binary: "stock", env: sameGC, config: (*bench).stock, target: "1.00"},
 	{key: "token", name: "Gatehouse, token, same GOGC, no profile", kind: "h1", binary: "plain", env: sameGC, config: (*bench).gateway, device: true, target: "<= 1.05"},
 	{key: "shipped", name: "Gatehouse, token, as shipped", kind: "h1", binary: "shipped", config: (*bench).gateway, device: true, target: "<= 0.92"},
+	{key: "bare", name: "Gatehouse, token, same GOGC, no profile", kind: "bare", binary: "plain", env: sameGC, config: (*bench).gateway, device: true, target: "-"},
 	{key: "outage", name: "Gatehouse, token, source gone", kind: "h1", binary: "plain", env: sameGC, config: (*bench).gateway, device: true, outage: true, target: "as token"},
 	{
 		key: "forward", name: "Caddy forward_auth, remembering authoriser", kind: "h1", binary: "stock", env: sameGC,
@@ -81,27 +82,31 @@ func globals(admin, more string) string {
 `, admin, more)
 }
 
-func (b *bench) site(site, directives string, overTLS bool) string {
+func (b *bench) site(r *running, directives string) string {
 	scheme, tls := "http://", ""
-	if overTLS {
+	if kinds[r.kind].tls {
 		scheme = "https://" + siteName
 		tls = fmt.Sprintf("tls %s %s {\nclient_auth {\nmode verify_if_given\ntrust_pool file %s\n}\n}\n",
 			b.file("server.pem"), b.file("server.key"), b.file("ca.pem"))
 	}
-	return fmt.Sprintf("%s%s {\nbind 127.0.0.1\n%s%s\nreverse_proxy %s\n}\n", scheme, site[strings.LastIndexByte(site, ':'):], tls, directives, b.upstream.addr)
+	return fmt.Sprintf("%s%s {\nbind 127.0.0.1\n%s%s\nreverse_proxy %s\n}\n", scheme, r.site[strings.LastIndexByte(r.site, ':'):], tls, directives, b.upstream.addr)
 }
 
-func (b *bench) stock(site, admin, _ string) string {
-	return globals(admin, "") + b.site(site, "", b.overTLS)
+func (b *bench) stock(r *running) string {
+	return globals(r.admin, "") + b.site(r, "")
 }
 
-func (b *bench) forwardAuth(site, admin, authoriser string) string {
-	return globals(admin, "") + b.site(site, fmt.Sprintf("forward_auth %s {\nuri /check\ncopy_headers Remote-User\n}", authoriser), b.overTLS)
+func (b *bench) forwardAuth(r *running) string {
+	return globals(r.admin, "") + b.site(r, fmt.Sprintf("forward_auth %s {\nuri /check\ncopy_headers Remote-User\n}", r.helper.addr))
 }
 
-// gateway is the policy of eight requirements of the documentation.
-func (b *bench) gateway(site, admin, _ string) string {
-	return globals(admin, fmt.Sprintf(`compliance {
+// gateway has the policy of eight requirements of the documentation.
+func (b *bench) gateway(r *running) string {
+	interval := "1m"
+	if r.outage {
+		interval = "1s"
+	}
+	return globals(r.admin, fmt.Sprintf(`compliance {
 		state %s
 		issuer corp %s {
 			jwks file %s
@@ -114,7 +119,7 @@ func (b *bench) gateway(site, admin, _ string) string {
 			device_id entra subject_cn
 		}
 		source inventory %s {
-			check_interval 1s
+			check_interval %s
 		}
 		policy standard {
 			require user
@@ -126,8 +131,8 @@ func (b *bench) gateway(site, admin, _ string) string {
 			require os windows 10.0.22631 macos 14.5 ios 17.5 android 14
 			require checked_in within 14d
 		}
-	}`, filepath.Join(b.runDir, "state"), issuerURL, b.file("jwks.json"), audience, b.file("ca.pem"), b.inventoryFile)) +
-		b.site(site, "compliance standard", b.overTLS)
+	}`, r.file("state"), issuerURL, b.file("jwks.json"), audience, b.file("ca.pem"), r.file("devices.json"), interval)) +
+		b.site(r, "compliance standard")
 }
 
 // plan completes a kind's plan for one address.
@@ -145,15 +150,17 @@ func (b *bench) plan(k *kind, addr string, d time.Duration) *loadPlan {
 
 // prove makes sure that a contestant lets good requests pass and refuses what
 // it has to, so that nobody wins by not looking.
-func (b *bench) prove(c *contestant, addr string) error {
+func (b *bench) prove(r *running) error {
+	c, addr := r.contestant, r.site
 	k := kinds[c.kind]
 	try := func(what, tokens string, use, want int) error {
 		p := b.plan(&k, addr, 50*time.Millisecond)
 		p.Conns, p.Streams, p.Use, p.Skip, p.Tokens, p.Once = 1, 1, use, 0, b.file(tokens), use > 0
-		res, err := load(b.ctx, p)
+		all, err := load(b.ctx, p)
 		if err != nil {
 			return err
 		}
+		res := all[0]
 		got := res.Status
 		if res.Good > 0 && res.Bad == 0 {
 			got = http.StatusOK
@@ -181,13 +188,13 @@ func (b *bench) prove(c *contestant, addr string) error {
 
 // takeAway removes the inventory and waits until the gateway has noticed, so
 // that the load finds a failing source and verdicts inside their window.
-func (b *bench) takeAway(admin string) error {
-	err := os.Remove(b.inventoryFile)
+func (b *bench) takeAway(r *running) error {
+	err := os.Remove(r.file("devices.json"))
 	if err != nil {
 		return err
 	}
 	for range 200 {
-		body, err := get(b.ctx, "http://"+admin+"/metrics")
+		body, err := get(b.ctx, "http://"+r.admin+"/metrics")
 		if err != nil {
 			return err
 		}

@@ -1,38 +1,41 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// loadPlan is what the load generator is told on standard input.
+// duel is what the load generator is told on standard input: it loads the
+// addresses of its plans in turn, a slice of time each, so that whatever else the
+// machine does hits all of them alike.
+type duel struct {
+	Plans []*loadPlan
+	Slice time.Duration
+}
+
+// loadPlan is the load on one address.
 type loadPlan struct {
 	Addr    string
 	Conns   int           // connections, each with one request at a time
 	Streams int           // HTTP/2 only: requests at a time per connection
 	HTTP2   bool          // over TLS
+	Bare    bool          // hardly any headers
 	CA      string        // authority of the server: TLS is used
 	Cert    string        // client certificate, without its extension
 	Tokens  string        // file with one token per line
 	Use     int           // how many of the tokens to send in turn; 0: no token
 	Once    bool          // send no token twice; stop when they are used up
 	Skip    int           // tokens to leave out at the start
-	Time    time.Duration // how long
+	Time    time.Duration // how long, all slices together
 }
 
 // loadResult is what it answers on standard output.
@@ -43,21 +46,37 @@ type loadResult struct {
 	Error    string
 	Elapsed  time.Duration
 	P50, P99 time.Duration
-	CPU      time.Duration // of the generator itself
 }
 
-// generate reads a plan, runs it and prints the result.
+// generate reads a duel, fights it and prints one result for each plan.
 func generate() error {
-	var p loadPlan
-	err := json.NewDecoder(os.Stdin).Decode(&p)
+	var d duel
+	err := json.NewDecoder(os.Stdin).Decode(&d)
 	if err != nil {
 		return fmt.Errorf("load plan: %w", err)
 	}
-	g, err := newGenerator(&p)
-	if err != nil {
-		return err
+	gs := make([]*generator, len(d.Plans))
+	for i, p := range d.Plans {
+		gs[i], err = newGenerator(p)
+		if err != nil {
+			return err
+		}
 	}
-	return json.NewEncoder(os.Stdout).Encode(g.run())
+	for round := 0; ; round++ {
+		again := false
+		for i := range gs {
+			g := gs[(i+round)%len(gs)] // who goes first changes
+			again = g.slice(d.Slice) || again
+		}
+		if !again {
+			break
+		}
+	}
+	results := make([]loadResult, len(gs))
+	for i, g := range gs {
+		results[i] = g.result()
+	}
+	return json.NewEncoder(os.Stdout).Encode(results)
 }
 
 type generator struct {
@@ -65,6 +84,10 @@ type generator struct {
 	tokens []string
 	next   atomic.Int64
 	tls    *tls.Config
+
+	workers []*worker
+	elapsed time.Duration
+	over    bool // a worker failed, or the tokens are used up
 }
 
 func newGenerator(p *loadPlan) (*generator, error) {
@@ -81,6 +104,7 @@ func newGenerator(p *loadPlan) (*generator, error) {
 		g.tokens = g.tokens[p.Skip : p.Skip+p.Use]
 	}
 	if p.CA == "" {
+		g.open()
 		return g, nil
 	}
 	pool, err := os.ReadFile(p.CA)
@@ -96,6 +120,7 @@ func newGenerator(p *loadPlan) (*generator, error) {
 		}
 		g.tls.Certificates = []tls.Certificate{cert}
 	}
+	g.open()
 	return g, nil
 }
 
@@ -108,30 +133,47 @@ type worker struct {
 	bad   int64
 	first int // bad status
 	err   error
+	over  bool
 }
 
-func (g *generator) run() loadResult {
-	var workers []*worker
+// open makes the workers; connections open with their first request.
+func (g *generator) open() {
 	for range g.Conns {
 		if !g.HTTP2 {
-			workers = append(workers, &worker{do: g.http1()})
+			g.workers = append(g.workers, &worker{do: g.http1()})
 			continue
 		}
 		do := g.http2()
 		for range g.Streams {
-			workers = append(workers, &worker{do: do})
+			g.workers = append(g.workers, &worker{do: do})
 		}
 	}
+}
+
+// slice loads the address for at most d. It reports whether there is more to do.
+func (g *generator) slice(d time.Duration) bool {
+	d = min(d, g.Time-g.elapsed)
+	if g.over || d <= 0 {
+		return false
+	}
 	start := time.Now()
-	stop := start.Add(g.Time)
+	stop := start.Add(d)
 	var wg sync.WaitGroup
-	for _, w := range workers {
+	for _, w := range g.workers {
 		wg.Go(func() { g.drive(w, stop) })
 	}
 	wg.Wait()
-	res := loadResult{Elapsed: time.Since(start), CPU: ownCPU()}
+	g.elapsed += time.Since(start)
+	for _, w := range g.workers {
+		g.over = g.over || w.over
+	}
+	return !g.over && g.elapsed < g.Time
+}
+
+func (g *generator) result() loadResult {
+	res := loadResult{Elapsed: g.elapsed}
 	var times []time.Duration
-	for _, w := range workers {
+	for _, w := range g.workers {
 		res.Good, res.Bad = res.Good+w.good, res.Bad+w.bad
 		times = append(times, w.times...)
 		if w.first != 0 {
@@ -164,11 +206,12 @@ func (g *generator) drive(w *worker, stop time.Time) {
 	for now := time.Now(); now.Before(stop); {
 		token, ok := g.token()
 		if !ok {
+			w.over = true
 			return
 		}
 		status, err := w.do(token)
 		if err != nil {
-			w.err, w.bad = err, w.bad+1
+			w.err, w.bad, w.over = err, w.bad+1, true
 			return
 		}
 		after := time.Now()
@@ -179,106 +222,5 @@ func (g *generator) drive(w *worker, stop time.Time) {
 			w.bad, w.first = w.bad+1, status
 		}
 		now = after
-	}
-}
-
-// http1 opens a keep-alive connection with the first request. Head and body are
-// read by hand: a full client would take as much of the machine as the proxy.
-func (g *generator) http1() func(string) (int, error) {
-	var conn net.Conn
-	var r *bufio.Reader
-	var out bytes.Buffer
-	return func(token string) (int, error) {
-		if conn == nil {
-			c, err := net.DialTimeout("tcp", g.Addr, 5*time.Second)
-			if err != nil {
-				return 0, err
-			}
-			if g.tls != nil {
-				c = tls.Client(c, g.tls)
-			}
-			conn, r = c, bufio.NewReaderSize(c, 8<<10)
-		}
-		out.Reset()
-		out.WriteString("GET /reports/weekly HTTP/1.1\r\nHost: " + siteName + "\r\nUser-Agent: bench/1\r\nAccept: */*\r\n")
-		if token != "" {
-			out.WriteString("Authorization: Bearer " + token + "\r\n")
-		}
-		out.WriteString("\r\n")
-		err := conn.SetDeadline(time.Now().Add(10 * time.Second))
-		if err != nil {
-			return 0, err
-		}
-		_, err = conn.Write(out.Bytes())
-		if err != nil {
-			return 0, err
-		}
-		status, closing, err := readAnswer(r)
-		if closing {
-			conn.Close()
-			conn = nil
-		}
-		return status, err
-	}
-}
-
-// readAnswer reads one response with a Content-Length.
-func readAnswer(r *bufio.Reader) (status int, closing bool, err error) {
-	length := -1
-	for {
-		line, err := r.ReadSlice('\n')
-		if err != nil {
-			return 0, true, err
-		}
-		line = bytes.TrimRight(line, "\r\n")
-		switch {
-		case status == 0:
-			if len(line) < 12 {
-				return 0, true, fmt.Errorf("status line %q", line)
-			}
-			status, err = strconv.Atoi(string(line[9:12]))
-			if err != nil {
-				return 0, true, fmt.Errorf("status line %q", line)
-			}
-		case len(line) == 0:
-			if length < 0 {
-				return status, true, errors.New("answer without Content-Length")
-			}
-			_, err = r.Discard(length)
-			return status, closing, err
-		case bytes.EqualFold(line[:min(len(line), 15)], []byte("Content-Length:")):
-			length, err = strconv.Atoi(string(bytes.TrimSpace(line[15:])))
-			if err != nil {
-				return 0, true, fmt.Errorf("content length %q", line)
-			}
-		case bytes.EqualFold(line, []byte("Connection: close")):
-			closing = true
-		}
-	}
-}
-
-// http2 makes a client with one connection of its own.
-func (g *generator) http2() func(string) (int, error) {
-	t := &http.Transport{TLSClientConfig: g.tls.Clone(), ForceAttemptHTTP2: true, DisableCompression: true}
-	c := &http.Client{Transport: t, Timeout: 10 * time.Second}
-	return func(token string) (int, error) {
-		req, err := http.NewRequest(http.MethodGet, "https://"+g.Addr+"/reports/weekly", nil)
-		if err != nil {
-			return 0, err
-		}
-		req.Host = siteName
-		if token != "" {
-			req.Header["Authorization"] = []string{"Bearer " + token}
-		}
-		resp, err := c.Do(req)
-		if err != nil {
-			return 0, err
-		}
-		defer resp.Body.Close()
-		if resp.ProtoMajor != 2 {
-			return 0, fmt.Errorf("answered over HTTP/%d", resp.ProtoMajor)
-		}
-		_, err = io.Copy(io.Discard, resp.Body)
-		return resp.StatusCode, err
 	}
 }

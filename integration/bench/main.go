@@ -24,11 +24,6 @@ type bench struct {
 	binaries string
 	counts   bool // perf can count instructions
 	profile  string
-
-	// Of the run at hand:
-	overTLS       bool
-	runDir        string
-	inventoryFile string
 }
 
 func main() {
@@ -133,7 +128,7 @@ func build(ctx context.Context, dir string) error {
 	return nil
 }
 
-// pair is one run of a contestant and the run of stock Caddy beside it.
+// pair is one run of a contestant and of stock Caddy, slice by slice in turn.
 type pair struct{ stock, it sample }
 
 // compete runs everything, round by round, so that a busy minute of the machine
@@ -143,22 +138,9 @@ func (b *bench) compete(list []contestant, rounds int) (map[string][]pair, error
 	for round := range rounds {
 		for i := range list {
 			c := &list[i]
-			stock := contestant{key: "stock", kind: c.kind, binary: "stock", env: sameGC, config: (*bench).stock}
-			order := []*contestant{&stock, c}
-			if round%2 == 1 {
-				slices.Reverse(order)
-			}
-			var p pair
-			for _, one := range order {
-				s, err := b.measure(one, round == 0, round == rounds-1 && one == c)
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", one.key, err)
-				}
-				if one == c {
-					p.it = s
-				} else {
-					p.stock = s
-				}
+			p, err := b.measure(c, round == 0, round == rounds-1)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", c.key, err)
 			}
 			results[c.key] = append(results[c.key], p)
 			progress("round %d %-8s cpu %.1f us, stock %.1f us, ratio %.3f", round+1, c.key, p.it.cpu, p.stock.cpu, p.it.cpu/p.stock.cpu)

@@ -23,118 +23,161 @@ type sample struct {
 	resident     int64
 }
 
-// measure starts a contestant afresh, warms it, loads it and ends it.
-func (b *bench) measure(c *contestant, prove, last bool) (s sample, err error) {
-	k := kinds[c.kind]
-	b.overTLS = k.tls
-	b.runDir, err = os.MkdirTemp(b.dir, "run-")
-	if err != nil {
-		return s, err
-	}
-	defer os.RemoveAll(b.runDir)
-	b.inventoryFile = filepath.Join(b.runDir, "devices.json")
-	devices, err := os.ReadFile(b.file("devices.json"))
-	if err != nil {
-		return s, err
-	}
-	err = os.WriteFile(b.inventoryFile, devices, 0o600)
-	if err != nil {
-		return s, err
-	}
-	site, err := freePort()
-	if err != nil {
-		return s, err
-	}
-	admin, err := freePort()
-	if err != nil {
-		return s, err
-	}
-	var helper *process
-	helperAddr := ""
-	if c.authoriser {
-		helper, err = role("authoriser", b.file("key.pem"))
-		if err != nil {
-			return s, err
-		}
-		defer helper.stop()
-		helperAddr = helper.addr
-	}
-	p, err := startCaddy(filepath.Join(b.binaries, c.binary), b.runDir, c.config(b, site, admin, helperAddr), site, c.env...)
-	if err != nil {
-		return s, err
-	}
-	defer p.stop()
-	if prove {
-		err := b.prove(c, site)
-		if err != nil {
-			return s, err
-		}
-	}
-	warm := b.plan(&k, site, b.seconds/4)
-	if warm.Once {
-		warm.Once, warm.Use, warm.Skip = false, 1, 0
-	} else if warm.Use > 1 {
-		warm.Time = 0 // every identity once, however long that takes
-		warm.Once, warm.Time = true, time.Minute
-	}
-	_, err = load(b.ctx, warm)
-	if err != nil {
-		return s, err
-	}
-	if c.outage {
-		err := b.takeAway(admin)
-		if err != nil {
-			return s, err
-		}
-	}
-	s, err = b.window(c, &k, p, helper, site)
-	if err != nil || !last || b.profile == "" {
-		return s, err
-	}
-	return s, b.takeProfile(c, &k, site, admin)
+// running is a contestant that has been started.
+type running struct {
+	*contestant
+	dir, site, admin string
+	proxy, helper    *process
 }
 
-// window is the measured part of a run.
-func (b *bench) window(c *contestant, k *kind, p, helper *process, site string) (s sample, err error) {
-	counted := make(chan int64, 1)
-	ctx, cancel := context.WithCancel(b.ctx)
-	defer cancel()
-	if b.counts {
-		go func() {
-			n, _ := countInstructions(ctx, p.cmd.Process.Pid, b.seconds) // 0 shows as missing
-			counted <- n
-		}()
-	}
-	used := func(p *process) time.Duration {
-		if p == nil {
-			return 0
-		}
-		return p.cpu()
-	}
-	before, beforeHelper, beforeUp := used(p), used(helper), used(b.upstream)
-	res, err := load(b.ctx, b.plan(k, site, b.seconds))
+func (r *running) file(name string) string { return filepath.Join(r.dir, name) }
+
+// start starts a contestant afresh, with a directory of its own.
+func (b *bench) start(c *contestant) (*running, error) {
+	dir, err := os.MkdirTemp(b.dir, "run-")
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	after, afterHelper, afterUp := used(p), used(helper), used(b.upstream)
-	if res.Bad > 0 || res.Good == 0 || res.Error != "" {
-		return s, fmt.Errorf("%s: %d good answers, %d bad ones (status %d) %s", c.key, res.Good, res.Bad, res.Status, res.Error)
+	r := &running{contestant: c, dir: dir}
+	devices, err := os.ReadFile(b.file("devices.json"))
+	if err == nil {
+		err = os.WriteFile(r.file("devices.json"), devices, 0o600)
 	}
-	per := func(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1000 / float64(res.Good) }
-	s = sample{
-		cpu: per(after - before + afterHelper - beforeHelper), authoriser: per(afterHelper - beforeHelper),
-		upstream: per(afterUp - beforeUp), perSecond: float64(res.Good) / res.Elapsed.Seconds(),
-		p50: res.P50, p99: res.P99, resident: p.resident(),
+	if err == nil {
+		r.site, err = freePort()
 	}
-	if b.counts {
-		s.instructions = float64(<-counted) / 1000 / float64(res.Good)
+	if err == nil {
+		r.admin, err = freePort()
 	}
-	return s, nil
+	if err == nil && c.authoriser {
+		r.helper, err = role("authoriser", b.file("key.pem"))
+	}
+	if err == nil {
+		r.proxy, err = startCaddy(filepath.Join(b.binaries, c.binary), dir, c.config(b, r), r.site, c.env...)
+	}
+	if err != nil {
+		r.stop()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *running) stop() {
+	for _, p := range []*process{r.proxy, r.helper} {
+		if p != nil {
+			p.stop()
+		}
+	}
+	_ = os.RemoveAll(r.dir)
+}
+
+// measure starts a contestant and stock Caddy, warms both, loads them slice by
+// slice in turn, and ends them.
+func (b *bench) measure(c *contestant, prove, last bool) (p pair, err error) {
+	k := kinds[c.kind]
+	var both [2]*running
+	for i, one := range []*contestant{{key: "stock", kind: c.kind, binary: "stock", env: sameGC, config: (*bench).stock}, c} {
+		both[i], err = b.start(one)
+		if err != nil {
+			return p, err
+		}
+		defer both[i].stop()
+		if prove {
+			err := b.prove(both[i])
+			if err != nil {
+				return p, err
+			}
+		}
+		_, err = load(b.ctx, b.warmUp(&k, both[i].site))
+		if err != nil {
+			return p, err
+		}
+	}
+	if c.outage {
+		err := b.takeAway(both[1])
+		if err != nil {
+			return p, err
+		}
+	}
+	p, err = b.window(both, &k)
+	if err != nil || !last || b.profile == "" {
+		return p, err
+	}
+	return p, b.takeProfile(both[1], &k)
+}
+
+// warmUp sends every identity once, and one identity for a while.
+func (b *bench) warmUp(k *kind, site string) *loadPlan {
+	p := b.plan(k, site, b.seconds/4)
+	switch {
+	case p.Once:
+		p.Once, p.Use, p.Skip = false, 1, 0
+	case p.Use > 1:
+		p.Once, p.Time = true, time.Minute
+	}
+	return p
+}
+
+// usage is what a contestant's processes used so far.
+type usage struct{ proxy, helper, upstream time.Duration }
+
+func (b *bench) usage(r *running) usage {
+	u := usage{proxy: r.proxy.cpu(), upstream: b.upstream.cpu()}
+	if r.helper != nil {
+		u.helper = r.helper.cpu()
+	}
+	return u
+}
+
+// window is the measured part. A contestant rests while the other one is loaded,
+// so its time over the whole window is that of its own slices.
+func (b *bench) window(both [2]*running, k *kind) (p pair, err error) {
+	var before [2]usage
+	var plans []*loadPlan
+	var counted [2]chan int64
+	for i, r := range both {
+		before[i] = b.usage(r)
+		plans = append(plans, b.plan(k, r.site, b.seconds))
+		counted[i] = make(chan int64, 1)
+		if b.counts {
+			go func() {
+				n, _ := countInstructions(b.ctx, r.proxy.cmd.Process.Pid, 2*b.seconds) // 0 shows as missing
+				counted[i] <- n
+			}()
+		}
+	}
+	results, err := load(b.ctx, plans...)
+	if err != nil {
+		return p, err
+	}
+	total := results[0].Good + results[1].Good
+	for i, r := range both {
+		res, after := &results[i], b.usage(r)
+		if res.Bad > 0 || res.Good == 0 || res.Error != "" {
+			return p, fmt.Errorf("%s: %d good answers, %d bad ones (status %d) %s", r.key, res.Good, res.Bad, res.Status, res.Error)
+		}
+		per := func(d time.Duration, n int64) float64 { return float64(d.Nanoseconds()) / 1000 / float64(n) }
+		helper := after.helper - before[i].helper
+		s := sample{
+			cpu: per(after.proxy-before[i].proxy+helper, res.Good), authoriser: per(helper, res.Good),
+			upstream: per(after.upstream-before[i].upstream, total), perSecond: float64(res.Good) / res.Elapsed.Seconds(),
+			p50: res.P50, p99: res.P99, resident: r.proxy.resident(),
+		}
+		if b.counts {
+			s.instructions = float64(<-counted[i]) / 1000 / float64(res.Good)
+		}
+		if i == 0 {
+			p.stock = s
+		} else {
+			p.it = s
+		}
+	}
+	return p, nil
 }
 
 // takeProfile loads the contestant once more and fetches a CPU profile.
-func (b *bench) takeProfile(c *contestant, k *kind, site, admin string) error {
-	plan := b.plan(k, site, 12*time.Second)
+func (b *bench) takeProfile(r *running, k *kind) error {
+	plan := b.plan(k, r.site, 12*time.Second)
 	if plan.Once {
 		return nil // its tokens are used up
 	}
@@ -143,9 +186,9 @@ func (b *bench) takeProfile(c *contestant, k *kind, site, admin string) error {
 		_, err := load(b.ctx, plan)
 		done <- err
 	}()
-	profile, err := get(b.ctx, "http://"+admin+"/debug/pprof/profile?seconds=10")
+	profile, err := get(b.ctx, "http://"+r.admin+"/debug/pprof/profile?seconds=10")
 	if err == nil {
-		err = os.WriteFile(filepath.Join(b.profile, c.key+".pprof"), []byte(profile), 0o644)
+		err = os.WriteFile(filepath.Join(b.profile, r.key+".pprof"), []byte(profile), 0o644)
 	}
 	return errors.Join(err, <-done)
 }

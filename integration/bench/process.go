@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,10 @@ import (
 
 // ticksPerSecond is Linux's USER_HZ, the unit of /proc/PID/stat.
 const ticksPerSecond = 100
+
+// slice is how long one contestant is loaded before the other one is: short
+// beside the ups and downs of a shared machine, long beside a collection cycle.
+const slice = 100 * time.Millisecond
 
 // process is a running program of the benchmark.
 type process struct {
@@ -56,23 +61,28 @@ func role(name string, args ...string) (*process, error) {
 	return p, nil
 }
 
-// load runs the generator to its end.
-func load(ctx context.Context, plan *loadPlan) (res loadResult, err error) {
+// load runs the generator to its end and returns one result for each plan.
+func load(ctx context.Context, plans ...*loadPlan) ([]loadResult, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return res, err
+		return nil, err
 	}
-	in, err := json.Marshal(plan)
+	in, err := json.Marshal(duel{Plans: plans, Slice: slice})
 	if err != nil {
-		return res, err
+		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, self, "load")
-	cmd.Stdin, cmd.Stderr = strings.NewReader(string(in)), os.Stderr
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(in), os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return res, fmt.Errorf("load generator: %w", err)
+		return nil, fmt.Errorf("load generator: %w", err)
 	}
-	return res, json.Unmarshal(out, &res)
+	var res []loadResult
+	err = json.Unmarshal(out, &res)
+	if err == nil && len(res) != len(plans) {
+		err = errors.New("load generator: wrong number of results")
+	}
+	return res, err
 }
 
 // startCaddy starts a Caddy build and waits until its site answers anything.
@@ -166,14 +176,6 @@ func (p *process) resident() int64 {
 	}
 	pages, _ := strconv.ParseInt(fields[1], 10, 64)
 	return pages * int64(os.Getpagesize())
-}
-
-func ownCPU() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // freePort returns an address that nobody listens on now.

@@ -113,6 +113,7 @@ func newStand(t *testing.T, others int) *stand {
 	writeDevices(t, s.inventory, "noncompliant", others)
 	s.token = is.Token(rig.Claims{"deviceid": badID})
 	s.Gateway = rig.Start(t, rig.Setup{
+		Env: []string{"GATEHOUSE_OPERATOR=" + operatorToken},
 		Compliance: fmt.Sprintf(`
 		issuer corp %s {
 			jwks file %s
@@ -123,7 +124,7 @@ func newStand(t *testing.T, others int) *stand {
 		source inventory %s {
 			check_interval 100ms
 		}
-		operator_token %s
+		operator_token {env.GATEHOUSE_OPERATOR}
 		policy standard {
 			require user
 			require compliant
@@ -132,7 +133,7 @@ func newStand(t *testing.T, others int) *stand {
 		policy finance {
 			extends standard
 			require group finance
-		}`, is.URL, is.JWKS, s.inventory, operatorToken),
+		}`, is.URL, is.JWKS, s.inventory),
 		Sites: fmt.Sprintf(`http://127.0.0.1:%d {
 	bind 127.0.0.1
 	compliance standard

@@ -110,3 +110,28 @@ func TestCaddyfileExampleIsComplete(t *testing.T) {
 		}
 	}
 }
+
+// TestNoSecretsInExamples: keys and tokens are made by examples/generate, never
+// committed.
+func TestNoSecretsInExamples(t *testing.T) {
+	secret := regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY|"d"\s*:|eyJ[A-Za-z0-9_-]{20,}\.`)
+	err := filepath.WalkDir(filepath.Join(rig.Root(), "examples"), func(path string, d os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if d.Name() == "data" { // what generate made here; ignored by git
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		raw, err := os.ReadFile(path)
+		if m := secret.Find(raw); m != nil {
+			t.Errorf("%s holds a secret: %.30s", path, m)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -227,7 +227,7 @@ func TestGRPC(t *testing.T) {
 	for want, header := range map[string][]string{
 		"16": {"Te", "trailers"}, "7": rig.Bearer(s.token(badID, nil)),
 	} {
-		for _, kind := range []string{"application/grpc", "application/grpc+proto", "application/grpc-web"} {
+		for _, kind := range []string{"application/grpc", "application/grpc+proto"} {
 			a := rig.DoBody(t, s.client("h2", ""), http.MethodPost, s.url("/pkg.Service/Call"), "\x00\x00\x00\x00\x00", append(slices.Clone(header), "Content-Type", kind)...)
 			if a.StatusCode != http.StatusOK || a.Header.Get("Grpc-Status") != want || a.Body != "" || a.Header.Get("Content-Type") != "application/grpc" {
 				t.Errorf("%s: status %d, grpc-status %q, want %s", kind, a.StatusCode, a.Header.Get("Grpc-Status"), want)

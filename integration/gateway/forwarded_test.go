@@ -78,7 +78,7 @@ func TestForwardedCertificateFromElsewhere(t *testing.T) {
 	s := newStand(t, standOptions{
 		Compliance: "forwarded_certificate nginx {\nfrom 10.0.0.0/8\n}",
 		Policies:   "policy standard {\nrequire compliant\n}",
-		Global:     "servers {\ntrusted_proxies static 127.0.0.1\n}",
+		Global:     "servers {\ntrusted_proxies static 127.0.0.1\ntrusted_proxies_strict\n}",
 		Directives: "compliance standard",
 	})
 	pem := pemOf(s.DeviceCA.Device(goodID, nil))

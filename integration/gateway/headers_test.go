@@ -405,3 +405,19 @@ func TestA15Delimiters(t *testing.T) {
 		}
 	}
 }
+
+// TestA7ConfiguredNames: header names come from a closed list, in any case, and
+// each arrives once.
+func TestA7ConfiguredNames(t *testing.T) {
+	s := newStand(t, standOptions{Directives: "compliance standard {\nidentity_headers x-device-ID REMOTE-USER\n}"})
+	seen := rig.Do(t, s.plain(), http.MethodGet, s.plainURL("/"), append(rig.Bearer(s.token(goodID, nil)), "X-Device-Id", "evil")...).Seen(t)
+	if got := seen.Header["X-Device-Id"]; len(got) != 1 || got[0] != goodID {
+		t.Errorf("X-Device-Id %q, want ours once", got)
+	}
+	for _, name := range []string{"X-Auth-User", "X_Device_Id", "Authorization", "Host", "X-Device-Id:", "", "none X-Device-Id"} {
+		s := prepareStand(t, standOptions{Directives: "compliance standard {\nidentity_headers " + name + "\n}"})
+		if _, err := rig.TryStart(t, s.setup); err == nil {
+			t.Errorf("identity_headers %s: the load passes", name)
+		}
+	}
+}

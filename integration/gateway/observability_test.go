@@ -149,7 +149,8 @@ func TestI4Cardinality(t *testing.T) {
 	traffic(0, 60)
 	first := series()
 	traffic(60, 300)
-	if last := series(); last > first || last > 2000 {
+	// A rare reason may show up late; one series per request would be hundreds.
+	if last := series(); last > first+10 || last > 2000 {
 		t.Errorf("%d series, then %d", first, last)
 	}
 }

@@ -14,7 +14,7 @@ import (
 // device and user show, and survives a crash right after its answer.
 func TestRevocation(t *testing.T) {
 	const operator = "an-operator-token-of-length"
-	s := newStand(t, standOptions{Compliance: "operator_token " + operator})
+	s := newStand(t, standOptions{Compliance: "operator_token {env.OPERATOR}", Env: []string{"OPERATOR=" + operator}})
 	cert := s.DeviceCA.Device(goodID, nil)
 	sum := sha256.Sum256(cert.Certificate[0])
 	withCert := s.with("h1", cert)

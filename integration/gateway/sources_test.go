@@ -231,7 +231,7 @@ func TestWarmStart(t *testing.T) {
 			if a := rig.Do(t, s.plain(), http.MethodGet, s.plainURL("/.gatehouse/ready")); a.StatusCode != http.StatusServiceUnavailable || a.Body != "" {
 				t.Errorf("ready answers %d %q", a.StatusCode, a.Body)
 			}
-			g := rig.DoBody(t, s.plain(), http.MethodPost, s.plainURL("/x"), "x", append(rig.Bearer(s.token(goodID, nil)), "Content-Type", "application/grpc")...)
+			g := rig.DoBody(t, s.client("h2", ""), http.MethodPost, s.url("/x"), "x", append(rig.Bearer(s.token(goodID, nil)), "Content-Type", "application/grpc")...)
 			if g.Header.Get("Grpc-Status") != "14" {
 				t.Errorf("grpc-status %q, want 14", g.Header.Get("Grpc-Status"))
 			}

@@ -271,6 +271,6 @@ http://%s:%d {
 	return rig.Setup{
 		Compliance: c.String(), Sites: sites.String(),
 		// The client's address is this machine's, or what a vector says instead.
-		Global: fmt.Sprintf("http_port %d\nhttps_port %d\nauto_https off\nservers {\ntrusted_proxies static 127.0.0.1/32\n}", s.plain, s.tls),
+		Global: fmt.Sprintf("http_port %d\nhttps_port %d\nauto_https off\nservers {\ntrusted_proxies static 127.0.0.1/32\ntrusted_proxies_strict\n}", s.plain, s.tls),
 	}
 }

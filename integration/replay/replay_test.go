@@ -123,6 +123,9 @@ func (s *stage) replayHTTP(t *testing.T) {
 	if status := s.gateway.Call("GET", "/compliance/decisions?limit=1000", nil, &list); status != http.StatusOK {
 		t.Fatalf("decisions answers %d", status)
 	}
+	if len(list.Decisions) == 1000 {
+		t.Fatal("more decisions than one call lists: split the group")
+	}
 	byHost := map[string][]record{}
 	for _, r := range list.Decisions {
 		byHost[r.Host] = append(byHost[r.Host], r)

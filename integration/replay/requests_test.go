@@ -36,9 +36,13 @@ const (
 	deviceID  = "00000000-0000-4000-8000-0000000000ff"
 )
 
+// behindProxy makes every client of this machine a trusted proxy. Its own TLS
+// certificate then names no device.
+const behindProxy = "forwarded_certificate rfc9440 {\nfrom 127.0.0.1\n}"
+
 // openFaults starts the gateway. certificates are further lines of
-// client_certificate.
-func openFaults(t *testing.T, certificates string, devices []map[string]any) *faultStage {
+// client_certificate, more are further lines of the option.
+func openFaults(t *testing.T, certificates, more string, devices []map[string]any) *faultStage {
 	t.Helper()
 	s := &faultStage{
 		issuer: rig.NewIssuer(t, "https://idp.corp.example"), silent: rig.NewIssuer(t, "https://silent.corp.example"),
@@ -92,9 +96,7 @@ http://%[1]s:%[7]d {
 			device_id entra subject_cn
 			%s
 		}
-		forwarded_certificate rfc9440 {
-			from 127.0.0.1
-		}
+		%s
 		source inventory %s {
 			check_interval 1s
 		}
@@ -106,7 +108,7 @@ http://%[1]s:%[7]d {
 			max_age 1s
 			stale_if_error 0
 		}
-`, s.issuer.URL, s.issuer.JWKS, s.silent.URL, rig.FreePort(t), s.deviceCA.File, certificates, file),
+`, s.issuer.URL, s.issuer.JWKS, s.silent.URL, rig.FreePort(t), s.deviceCA.File, certificates, more, file),
 		// Caddy refuses a foreign Host by itself where it asks for certificates;
 		// the gateway's own check is for servers where that is switched off.
 		Global: fmt.Sprintf("http_port %d\nhttps_port %d\nauto_https off\nservers {\nstrict_sni_host insecure_off\n}", s.plain, s.tls),
@@ -148,26 +150,27 @@ func (s *faultStage) reasons(t *testing.T, path string) []string {
 
 // fault is one reason and a request that produces it.
 type fault struct {
-	reason decision.Reason
-	status int
-	path   string // default: a path named after the reason
-	send   func(s *faultStage, t *testing.T, path string) int
+	reason  decision.Reason
+	status  int
+	path    string // default: a path named after the reason
+	proxied bool   // the client counts as a trusted proxy
+	send    func(s *faultStage, t *testing.T, path string) int
 }
 
 // faults are what TestRequestReasons sends.
 var faults = []fault{
-	{decision.MalformedRequest, 400, "", plain("GET", "Client-Cert", "not a structured field")},
-	{decision.AmbiguousCredentials, 400, "", plain("GET", "Authorization", "Bearer a", "Authorization", "Bearer b")},
-	{decision.PathNotAllowed, 400, "/finance/../admin", plain("GET")},
-	{decision.MethodNotAllowed, 405, "", plain("TRACE")},
-	{decision.OriginNotAllowed, 403, "", plain("GET", "Connection", "Upgrade", "Upgrade", "websocket",
+	{decision.MalformedRequest, 400, "", true, plain("GET", "Client-Cert", "not a structured field")},
+	{decision.AmbiguousCredentials, 400, "", false, plain("GET", "Authorization", "Bearer a", "Authorization", "Bearer b")},
+	{decision.PathNotAllowed, 400, "/finance/../admin", false, plain("GET")},
+	{decision.MethodNotAllowed, 405, "", false, plain("FROBNICATE")},
+	{decision.OriginNotAllowed, 403, "", false, plain("GET", "Connection", "Upgrade", "Upgrade", "websocket",
 		"Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==", "Origin", "https://elsewhere.example")},
-	{decision.PreflightNotAllowed, 403, "", plain("OPTIONS", "Origin", "https://elsewhere.example", "Access-Control-Request-Method", "PUT")},
-	{decision.EarlyData, 425, "", (*faultStage).sendEarly},
-	{decision.MisdirectedRequest, 421, "", (*faultStage).sendMisdirected},
-	{decision.InvalidToken, 401, "", (*faultStage).sendExpiredToken},
-	{decision.CertificateInvalid, 403, "", (*faultStage).sendExpiredCertificate},
-	{decision.KeysUnavailable, 503, "", (*faultStage).sendUncheckedToken},
+	{decision.PreflightNotAllowed, 403, "", false, plain("OPTIONS", "Origin", "https://elsewhere.example", "Access-Control-Request-Method", "PUT")},
+	{decision.EarlyData, 425, "", false, (*faultStage).sendEarly},
+	{decision.MisdirectedRequest, 421, "", false, (*faultStage).sendMisdirected},
+	{decision.InvalidToken, 401, "", false, (*faultStage).sendExpiredToken},
+	{decision.CertificateInvalid, 403, "", true, (*faultStage).sendExpiredCertificate},
+	{decision.KeysUnavailable, 503, "", false, (*faultStage).sendUncheckedToken},
 }
 
 // plain makes a request without TLS.
@@ -211,9 +214,13 @@ func (s *faultStage) sendMisdirected(t *testing.T, path string) int {
 // TestRequestReasons produces each reason that stands before any policy.
 func TestRequestReasons(t *testing.T) {
 	t.Parallel()
-	s := openFaults(t, "", nil)
+	direct, proxied := openFaults(t, "", "", nil), openFaults(t, "", behindProxy, nil)
 	for _, f := range faults {
 		t.Run(f.reason.Code(), func(t *testing.T) {
+			s := direct
+			if f.proxied {
+				s = proxied
+			}
 			path := f.path
 			if path == "" {
 				path = "/" + f.reason.Code()
@@ -231,7 +238,7 @@ func TestRequestReasons(t *testing.T) {
 // TestRevocationListReason: a certificate whose revocation list was never read.
 func TestRevocationListReason(t *testing.T) {
 	t.Parallel()
-	s := openFaults(t, fmt.Sprintf("revocation crl http://127.0.0.1:%d/device-ca.crl", rig.FreePort(t)), nil)
+	s := openFaults(t, fmt.Sprintf("revocation crl http://127.0.0.1:%d/device-ca.crl", rig.FreePort(t)), "", nil)
 	cert := s.deviceCA.Device(deviceID, nil)
 	c := rig.NewClient(t, rig.ClientOptions{Protocol: "h2", Port: s.tls, Authority: s.serverCA, Certificate: &cert})
 	a := rig.Do(t, c, "GET", fmt.Sprintf("https://%s:%d/", faultHost, s.tls), "Accept", "application/json")
@@ -254,7 +261,7 @@ func TestVerdictExpiredReason(t *testing.T) {
 		d["ids"] = map[string]any{"entra": ids[i]}
 		devices = append(devices, d)
 	}
-	s := openFaults(t, "", devices)
+	s := openFaults(t, "", "", devices)
 	c := rig.NewClient(t, rig.ClientOptions{Protocol: "h1", Port: s.plain})
 	next := 0
 	rig.Eventually(t, 20*time.Second, "a decision with verdict_expired", func() bool {
