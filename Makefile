@@ -1,12 +1,11 @@
-# What you need: Go 1.26, and gcc for the race detector. Everything else is fetched
-# by Go itself.
+# What you need: Go 1.26; for the tests also gcc (race detector) and curl. Everything
+# else is fetched by Go itself.
 
 GO        ?= go
 GOFUMPT   := mvdan.cc/gofumpt@v0.12.0
 STATIC    := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME  ?= 30s
-export CGO_ENABLED = 1
 # Only the shipped binary is built with the profile in cmd/gatehouse, which takes
 # minutes the first time because every package is compiled anew; tests do without.
 export GOFLAGS ?= -buildvcs=false -pgo=off
@@ -16,36 +15,42 @@ export GOFLAGS ?= -buildvcs=false -pgo=off
 build:
 	$(GO) build -trimpath -pgo=auto -o bin/gatehouse ./cmd/gatehouse
 
-# Go, and a C compiler for the race detector. As root on Debian what is missing is
-# installed; otherwise you are told.
+# Go, a C compiler for the race detector, and curl for the commands that README and
+# the examples print. As root on Debian what is missing is installed; otherwise you
+# are told.
 setup:
 	@command -v $(GO) >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl"; exit 1; }
-	@command -v gcc >/dev/null || { \
-	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q && apt-get install -qy gcc libc6-dev; \
-	  else echo "a C compiler is needed for the race detector: install gcc (Debian: sudo apt-get install gcc libc6-dev)"; exit 1; fi; }
+	@missing=; command -v gcc >/dev/null || missing="gcc libc6-dev"; \
+	command -v curl >/dev/null || missing="$$missing curl ca-certificates"; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -q && apt-get install -qy $$missing; \
+	  else echo "the tests need $$missing: install it (Debian: sudo apt-get install $$missing)"; exit 1; fi; \
+	fi
 
 # Unit tests, race tests and the core integration of the real binary.
 test: setup test-unit test-race test-integration
 
 # Packages that run inside the test process, fuzz seeds included.
 UNIT = ./decision/... ./cache/... ./caddymodule/... ./cmd/...
+# Tests of the tree itself and of the test tools.
+PLAIN = ./integration/house ./integration/vectors ./integration/mutation ./integration/bench
 # Black-box tests of the real binary.
 BLACKBOX = ./integration/gateway ./integration/replay ./integration/commands ./integration/caddyfile ./integration/examples
 
 test-unit:
 	$(GO) vet ./...
-	$(GO) test ./integration/house ./integration/vectors ./integration/mutation
+	$(GO) test $(PLAIN)
 
 test-race:
-	$(GO) test -race -shuffle=on -timeout 15m $(UNIT)
+	CGO_ENABLED=1 $(GO) test -race -shuffle=on -timeout 15m $(UNIT)
 
 # The binary under test has the race detector too; a race in it fails the test.
 test-integration: bin/gatehouse-race
-	GATEHOUSE_BINARY=$(CURDIR)/bin/gatehouse-race $(GO) test -race -timeout 20m -p 1 $(BLACKBOX)
+	GATEHOUSE_BINARY=$(CURDIR)/bin/gatehouse-race CGO_ENABLED=1 $(GO) test -race -timeout 20m -p 1 $(BLACKBOX)
 
 .PHONY: bin/gatehouse-race
 bin/gatehouse-race:
-	$(GO) build -race -o $@ ./cmd/gatehouse
+	CGO_ENABLED=1 $(GO) build -race -o $@ ./cmd/gatehouse
 
 # Long suites, as they come: every deny branch of the engine is flipped once.
 test-long: setup mutate

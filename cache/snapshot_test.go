@@ -165,10 +165,14 @@ func TestSnapshotRefusals(t *testing.T) {
 		"directory":   {func(t *testing.T, p string) { t.Helper(); must(t, os.Remove(p)); must(t, os.Mkdir(p, 0o700)) }, testKey, testKind, 100, ErrSnapshotCorrupt},
 		"floor lost":  {func(t *testing.T, p string) { t.Helper(); must(t, os.Remove(floorPath(p))) }, testKey, testKind, 100, nil},
 		"floor wrong": {func(t *testing.T, p string) { t.Helper(); writeBytes(t, floorPath(p), []byte("?")) }, testKey, testKind, 100, ErrSnapshotCorrupt},
-		"floor as snapshot": {func(t *testing.T, p string) { t.Helper(); writeBytes(t, p, readBytes(t, floorPath(p))) },
-			testKey, testKind, 100, ErrSnapshotForeign},
-		"snapshot as floor": {func(t *testing.T, p string) { t.Helper(); writeBytes(t, floorPath(p), readBytes(t, p)) },
-			testKey, testKind, 100, ErrSnapshotForeign},
+		"floor as snapshot": {
+			func(t *testing.T, p string) { t.Helper(); writeBytes(t, p, readBytes(t, floorPath(p))) },
+			testKey, testKind, 100, ErrSnapshotForeign,
+		},
+		"snapshot as floor": {
+			func(t *testing.T, p string) { t.Helper(); writeBytes(t, floorPath(p), readBytes(t, p)) },
+			testKey, testKind, 100, ErrSnapshotForeign,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s")

@@ -73,7 +73,7 @@ func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 	case route == "POST revoke" && len(path) == 1:
 		return app.adminRevoke(w, r)
 	case route == "GET revocations" && len(path) == 1:
-		return reply(w, map[string]any{"revocations": app.shared.revocations.Entries(time.Now())})
+		return app.adminRevocations(w)
 	case route == "POST release" && len(path) == 1:
 		return app.adminRelease(w, r)
 	case route == "POST sources" && len(path) == 3 && path[2] == "accept":
@@ -205,6 +205,13 @@ type RevokeRequest struct {
 	For         string `json:"for,omitempty"`   // a duration; without it until released
 }
 
+// Revoked is the answer to POST /compliance/revoke.
+type Revoked struct {
+	revocation.Entry
+	// Known is false if no source has this device now: look twice at the id.
+	Known bool `json:"known"`
+}
+
 func (a *App) adminRevoke(w http.ResponseWriter, r *http.Request) error {
 	start := time.Now()
 	var in RevokeRequest
@@ -250,11 +257,21 @@ func (a *App) adminRevoke(w http.ResponseWriter, r *http.Request) error {
 	a.meters.revocation.Observe(time.Since(start).Seconds())
 	a.log.Warn("revoked", zap.String("id", e.ID), zap.String("kind", e.Kind), zap.String("owner", clip(e.Owner)),
 		zap.String("reason", clip(e.Reason)), zap.String("actor", r.RemoteAddr))
-	return reply(w, struct {
-		revocation.Entry
-		// Known is false if no source has this device now: look twice at the id.
-		Known bool `json:"known"`
-	}{e, e.Kind != "device" || a.knowsDevice(e.Device)})
+	return reply(w, Revoked{Entry: e, Known: e.Kind != revocation.KindDevice || a.knowsDevice(e.Device)})
+}
+
+// adminRevocations lists what is revoked, with privacy applied: the id is enough
+// to release an entry.
+func (a *App) adminRevocations(w http.ResponseWriter) error {
+	entries := a.shared.revocations.Entries(time.Now())
+	for i := range entries {
+		e := &entries[i]
+		e.User = a.privacy.text(a.privacy.users, "u_", e.User)
+		if e.Device.Value != "" {
+			e.Device.Value = a.privacy.device([]decision.Key{e.Device})
+		}
+	}
+	return reply(w, map[string]any{"revocations": entries})
 }
 
 // deviceKind reports whether a credential may show ids of this kind.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -89,6 +90,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
+	err = a.validate()
+	if err != nil {
+		return a.at(err)
+	}
 	a.logAll = a.DecisionLog == "all"
 	for _, step := range []func(caddy.Context) error{
 		a.provisionKeys, a.provisionState, a.provisionSources, a.provisionTokens, a.provisionCertificates,
@@ -103,6 +108,34 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return nil
 }
 
+// The values of closed options, in JSON as in a Caddyfile.
+var (
+	privacyModes = []string{"clear", "hash", "omit"}
+	decisionLogs = []string{"refusals", "all"}
+)
+
+// validate checks what JSON could get wrong and the Caddyfile parser has refused
+// already. A word that is not known must not mean the laxest one.
+func (a *App) validate() error {
+	oneOf := func(what, v string, allowed []string) error {
+		if v == "" || slices.Contains(allowed, v) {
+			return nil
+		}
+		return fmt.Errorf("%s is one of %s, not %q", what, strings.Join(allowed, ", "), v)
+	}
+	errs := []error{oneOf("decision_log", a.DecisionLog, decisionLogs)}
+	if p := a.Privacy; p != nil {
+		errs = append(errs, oneOf("privacy: users", p.Users, privacyModes), oneOf("privacy: devices", p.Devices, privacyModes))
+		if d := time.Duration(p.RetainDecisions); d < 0 || d > maxRetain {
+			errs = append(errs, errors.New("privacy: retain decisions is at most 30d, and not negative"))
+		}
+	}
+	if c := a.Cache; c != nil && (c.Capacity < 0 || c.Tokens < 0) {
+		errs = append(errs, errors.New("cache: capacity and tokens are positive numbers"))
+	}
+	return errors.Join(errs...)
+}
+
 func (a *App) provisionKeys(ctx caddy.Context) (err error) {
 	keys := Keys{}
 	if a.Keys != nil {
@@ -115,26 +148,24 @@ func (a *App) provisionKeys(ctx caddy.Context) (err error) {
 	if err != nil {
 		return a.at(err)
 	}
-	key, err := a.root.signingKey("assertion")
+	signing, err := a.root.signingKeys("assertion")
 	if err != nil {
 		return err
 	}
-	a.asserter, err = newAsserter(key)
+	a.asserter, err = newAsserter(signing)
 	if err != nil {
 		return err
 	}
-	a.privacy.key, err = a.root.derive("privacy", 32)
+	hashing, err := a.root.derive("privacy", 32)
 	if err != nil {
 		return err
 	}
+	a.privacy.key = hashing[0]
 	if p := a.Privacy; p != nil {
 		a.privacy.users, a.privacy.devices, a.privacy.retain = p.Users, p.Devices, time.Duration(p.RetainDecisions)
 	}
-	if a.privacy.retain <= 0 {
+	if a.privacy.retain == 0 {
 		a.privacy.retain = 24 * time.Hour
-	}
-	if a.privacy.retain > maxRetain {
-		return a.at(errors.New("privacy: retain decisions is at most 30d"))
 	}
 	if a.OperatorToken != "" {
 		if !isPlaceholder(a.OperatorToken) {
@@ -196,9 +227,6 @@ func (a *App) provisionPolicies(caddy.Context) error {
 		p, _ := set.Policy(name)
 		b := a.bindPolicy(p)
 		a.bound[name] = b
-		if !p.ReportOnlyUntil.IsZero() {
-			a.meters.trial.WithLabelValues(name).Set(float64(p.ReportOnlyUntil.Unix()))
-		}
 		for i := range p.Requirements {
 			k := p.Requirements[i].Kind
 			a.needClientIP = a.needClientIP || k == decision.RequireNetwork || k == decision.RequireExpression

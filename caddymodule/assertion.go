@@ -23,8 +23,9 @@ const (
 // asserter signs what the app may believe about a request: an ES256 token per
 // identity and host. It is an alternative to trusting headers.
 type asserter struct {
-	key  *ecdsa.PrivateKey
+	key  *ecdsa.PrivateKey // signs
 	kid  string
+	keys jose.JSONWebKeySet // every public half, the newest first (RFC 7517)
 	made *cache.Cache[assertionKey, string]
 }
 
@@ -36,19 +37,23 @@ type assertionKey struct {
 	compliance decision.Compliance
 }
 
-func newAsserter(key *ecdsa.PrivateKey) (*asserter, error) {
-	pub, err := key.PublicKey.Bytes()
-	if err != nil {
-		return nil, err
+// newAsserter signs with the first key and publishes all of them.
+func newAsserter(keys []*ecdsa.PrivateKey) (*asserter, error) {
+	s := &asserter{key: keys[0]}
+	for _, k := range keys {
+		pub, err := k.PublicKey.Bytes()
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(pub)
+		s.keys.Keys = append(s.keys.Keys, jose.JSONWebKey{
+			Key: k.Public(), KeyID: base64.RawURLEncoding.EncodeToString(sum[:12]), Algorithm: "ES256", Use: "sig",
+		})
 	}
-	sum := sha256.Sum256(pub)
-	made, err := cache.New[assertionKey, string](cache.Options[assertionKey]{Capacity: 50_000})
-	return &asserter{key: key, kid: base64.RawURLEncoding.EncodeToString(sum[:12]), made: made}, err
-}
-
-// keySet is the public half, for /.gatehouse/jwks.json (RFC 7517).
-func (s *asserter) keySet() jose.JSONWebKeySet {
-	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: s.key.Public(), KeyID: s.kid, Algorithm: "ES256", Use: "sig"}}}
+	s.kid = s.keys.Keys[0].KeyID
+	var err error
+	s.made, err = cache.New[assertionKey, string](cache.Options[assertionKey]{Capacity: 50_000})
+	return s, err
 }
 
 // assert sets the assertion header. If signing fails the header stays absent: the

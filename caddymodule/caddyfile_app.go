@@ -59,7 +59,7 @@ func init() {
 		"support":               parseSupport,
 		"pages":                 func(d *caddyfile.Dispenser, a *App) error { return value(d, &a.PagesDir) },
 		"privacy":               parsePrivacy,
-		"decision_log":          func(d *caddyfile.Dispenser, a *App) error { return choice(d, &a.DecisionLog, "refusals", "all") },
+		"decision_log":          func(d *caddyfile.Dispenser, a *App) error { return choice(d, &a.DecisionLog, decisionLogs...) },
 		"operator_token":        parseOperatorToken,
 	}
 }
@@ -324,8 +324,8 @@ func parsePrivacy(d *caddyfile.Dispenser, app *App) error {
 	p := &Privacy{}
 	app.Privacy = p
 	return block(d, "privacy", map[string]func(string) error{
-		"users":   func(string) error { return choice(d, &p.Users, "clear", "hash", "omit") },
-		"devices": func(string) error { return choice(d, &p.Devices, "clear", "hash", "omit") },
+		"users":   func(string) error { return choice(d, &p.Users, privacyModes...) },
+		"devices": func(string) error { return choice(d, &p.Devices, privacyModes...) },
 		"retain": func(string) error {
 			if !d.NextArg() || d.Val() != "decisions" {
 				return d.Errf("retain takes decisions DURATION")

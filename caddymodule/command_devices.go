@@ -55,7 +55,8 @@ func runDevices(cmd *cobra.Command, args []string) error {
 func printDevices(w io.Writer, in *struct {
 	Devices []DeviceView `json:"devices"`
 	Records int          `json:"records"`
-}) {
+},
+) {
 	rows := [][]string{{"DEVICE", "NAME", "COMPLIANCE", "RISK", "OS", "OWNER", "SOURCES", "NOTE"}}
 	for i := range in.Devices {
 		d := &in.Devices[i]

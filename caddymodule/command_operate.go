@@ -70,12 +70,16 @@ func runRevoke(cmd *cobra.Command, _ []string) error {
 			return fmt.Errorf("--for %q is not a duration such as 24h or 14d", in.For)
 		}
 	}
-	return askAdmin(cmd, http.MethodPost, "revoke", in, "", func(w io.Writer, e *revocation.Entry) {
+	return askAdmin(cmd, http.MethodPost, "revoke", in, "", func(w io.Writer, done *Revoked) {
+		e := &done.Entry
 		until := "until it is released"
 		if !e.Until.IsZero() {
 			until = "until " + e.Until.UTC().Format(time.RFC3339)
 		}
 		fmt.Fprintf(w, "revoked %s %s, %s\nid %s\n", e.Kind, visible(subject(e)), until, e.ID)
+		if !done.Known {
+			fmt.Fprintln(w, "Careful: no source has this device now. Check the id.")
+		}
 	})
 }
 
@@ -239,7 +243,8 @@ with decision_log all. explain ID accounts for one of them.
 
 func printDecisions(w io.Writer, in *struct {
 	Decisions []DecisionView `json:"decisions"`
-}) {
+},
+) {
 	if len(in.Decisions) == 0 {
 		fmt.Fprintln(w, "no such decision is remembered")
 		return

@@ -43,11 +43,13 @@ type App struct {
 	Privacy *Privacy `json:"privacy,omitempty"`
 	// DecisionLog is "refusals" (default) or "all".
 	DecisionLog string `json:"decision_log,omitempty"`
-	// OperatorToken authorises what loosens: release and accept. Placeholders
-	// {env.*} and {file.*} are resolved at load. Without it these calls answer 403.
+	// OperatorToken authorises what loosens: release and accept. It is one
+	// placeholder, {env.NAME} or {file./path}: the admin endpoint shows the
+	// configuration as written. Without it these calls answer 403.
 	OperatorToken string `json:"operator_token,omitempty"`
 
 	// Place is where the option stands in a Caddyfile, for messages.
+	// Place is where it was written, FILE:LINE, for messages.
 	Place string `json:"place,omitempty"`
 
 	sourceNames []string // while a Caddyfile is read
@@ -74,14 +76,15 @@ type Issuer struct {
 	Audience []string `json:"audience,omitempty"`
 	// Algorithms default to RS256, ES256 and EdDSA.
 	Algorithms []string `json:"algorithms,omitempty"`
-	// Types are accepted `typ` values beside the defaults at+jwt and JWT.
+	// Types are the accepted `typ` values. Default: at+jwt, JWT and none.
 	Types []string `json:"types,omitempty"`
 	// DeviceClaim names the claim with the device id, DeviceKind its kind.
 	DeviceClaim string `json:"device_claim,omitempty"`
 	DeviceKind  string `json:"device_kind,omitempty"`
 	// GroupsClaim defaults to "groups".
 	GroupsClaim string `json:"groups_claim,omitempty"`
-	// NameClaim is the claim with the user's name; default preferred_username, then upn.
+	// NameClaim lists the claims that may hold the user's name, the first one
+	// present counts. Default: preferred_username, upn, unique_name.
 	NameClaim []string `json:"name_claim,omitempty"`
 	// Leeway for clocks; default 60 s, at most 300 s.
 	Leeway caddy.Duration `json:"leeway,omitempty"`
@@ -89,6 +92,7 @@ type Issuer struct {
 	// endpoint fails; default 24 h.
 	KeysMaxStale caddy.Duration `json:"keys_max_stale,omitempty"`
 
+	// Place is where it was written, FILE:LINE, for messages.
 	Place string `json:"place,omitempty"`
 }
 
@@ -109,6 +113,7 @@ type ClientCertificate struct {
 	// AllowAnyEKU accepts certificates without the clientAuth purpose.
 	AllowAnyEKU bool `json:"allow_any_eku,omitempty"`
 
+	// Place is where it was written, FILE:LINE, for messages.
 	Place string `json:"place,omitempty"`
 }
 
@@ -119,6 +124,7 @@ type ForwardedCertificate struct {
 	// From lists the proxies' addresses as CIDR. At least one; never everybody.
 	From []string `json:"from,omitempty"`
 
+	// Place is where it was written, FILE:LINE, for messages.
 	Place string `json:"place,omitempty"`
 }
 

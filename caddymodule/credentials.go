@@ -199,7 +199,7 @@ func (a *App) provisionCertificates(caddy.Context) error {
 
 func (a *App) newCertificates(cc *ClientCertificate, o identity.CertificateOptions) (*pooledCertificates, error) {
 	p := &pooledCertificates{roots: o.RootCerts}
-	key, err := a.root.derive("crl", 32)
+	keys, err := a.root.derive("crl", 32)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +218,7 @@ func (a *App) newCertificates(cc *ClientCertificate, o identity.CertificateOptio
 		if err != nil {
 			return nil, err
 		}
-		file := &snapshotFile{path: filepath.Join(a.shared.dir, safeName(name)+".snapshot"), key: key}
+		file := &snapshotFile{path: filepath.Join(a.shared.dir, safeName(name)+".snapshot"), kind: snapshotCRL, keys: keys}
 		co.Load, co.Save = file.Load, file.Save
 		crl, err := identity.NewCRL(co)
 		if err != nil {

@@ -22,7 +22,6 @@ type decisionRecord struct {
 	ID       string
 	Mode     int
 	Took     time.Duration
-	Status   string // fault parameter, if a fault decided
 	Fault    bool
 	Request  decision.Request
 	Findings []decision.Finding

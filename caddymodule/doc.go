@@ -1,14 +1,21 @@
 // Package caddymodule is the policy enforcement point: a Caddy app and an HTTP
 // handler that let a request reach an upstream only if the decision package
-// says so.
+// says so. Start reading at handler.go: strip, identify, look up, decide, enforce.
 //
-//   - app.go: the app `compliance`, its life cycle and what outlives a reload;
-//   - handler.go: strip, identify, look up, decide, enforce;
+//   - app.go, config.go: the app `compliance`, its life cycle and JSON form;
+//     shared.go: what outlives a reload; keys.go: the root secret;
+//   - handler.go, rule.go: the handler and the lines of one site;
+//   - hygiene.go, strictpath.go, request.go: what a request may look like;
+//   - identify.go, credentials.go: tokens and certificates to an identity;
+//   - respond.go, challenge.go, own.go: the answers; upstream.go and assertion.go:
+//     what the app is told; placeholders.go: what Caddy is told;
+//   - decisionlog.go, metrics*.go, admin*.go: what operators see;
 //   - caddyfile_*.go: the Caddyfile syntax, with file and line in every error;
-//   - respond.go: the one place where a decision becomes an HTTP response.
+//   - command*.go, lint*.go, explain.go: the commands;
+//   - source_inventory.go: a guest module around a source.
 //
-// It is the only package besides cmd that imports Caddy. Import it for its
-// side effects to add the module to a Caddy build of your own:
+// Besides cmd and the tests it is the only package that imports Caddy. Import it
+// for its side effects to add the module to a Caddy build of your own:
 //
 //	import _ "github.com/gatehouse-project/gatehouse/caddymodule"
 package caddymodule

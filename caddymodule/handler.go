@@ -220,7 +220,7 @@ func (h *Handler) decide(r *http.Request, x *exchange, rules []*Rule) (fault, *d
 		}
 	}
 	if worst != nil {
-		rules[0].policy.counters.seconds.Observe(time.Since(x.start).Seconds())
+		x.rule.policy.counters.seconds.Observe(time.Since(x.start).Seconds())
 	}
 	x.result = worst
 	return f, worst

@@ -37,18 +37,41 @@ const (
 	secretBytes    = 32
 )
 
-// derive makes a sub-key for one purpose from the newest secret (HKDF, RFC 5869).
-func (r *rootSecret) derive(purpose string, n int) ([]byte, error) {
-	return hkdf.Key(sha256.New, r.Secrets[0].Secret, nil, "gatehouse/v1/"+purpose, n)
+// derive makes one sub-key per secret for a purpose, newest first (HKDF, RFC
+// 5869): the first seals, all open.
+func (r *rootSecret) derive(purpose string, n int) ([][]byte, error) {
+	keys := make([][]byte, 0, len(r.Secrets))
+	for _, s := range r.Secrets {
+		k, err := hkdf.Key(sha256.New, s.Secret, nil, "gatehouse/v1/"+purpose, n)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
 }
 
-// signingKey derives a P-256 key. 48 bytes reduced modulo the order leave a bias
-// below 2^-128 (FIPS 186-5, appendix A.2.1).
-func (r *rootSecret) signingKey(purpose string) (*ecdsa.PrivateKey, error) {
-	seed, err := r.derive(purpose, 48)
+// signingKeys derives P-256 keys, newest first: the first signs, all are
+// published.
+func (r *rootSecret) signingKeys(purpose string) ([]*ecdsa.PrivateKey, error) {
+	seeds, err := r.derive(purpose, 48)
 	if err != nil {
 		return nil, err
 	}
+	keys := make([]*ecdsa.PrivateKey, 0, len(seeds))
+	for _, seed := range seeds {
+		k, err := signingKey(seed)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
+}
+
+// signingKey reduces 48 bytes modulo the order, which leaves a bias below 2^-128
+// (FIPS 186-5, appendix A.2.1).
+func signingKey(seed []byte) (*ecdsa.PrivateKey, error) {
 	curve := elliptic.P256()
 	one := big.NewInt(1)
 	k := new(big.Int).SetBytes(seed)

@@ -211,12 +211,17 @@ func TestLintJSON(t *testing.T) {
 		},
 		{
 			"a gate under a matcher does not cover its siblings",
-			`[{"match":[{"path":["/a"]}],"handle":[` + gate + `]},{"handle":[` + proxy + `]}]`, "", []string{"error not_covered"},
+			`[{"match":[{"path":["/a"]}],"handle":[` + gate + `]},{"handle":[` + proxy + `]}]`, "",
+			[]string{"error not_covered"},
 		},
-		{"named route that calls itself", `[{"handle":[` + gate + `,{"handler":"invoke","name":"x"}]}]`,
-			`,"named_routes":{"x":{"handle":[{"handler":"invoke","name":"x"}]}}`, nil},
-		{"reverse_proxy in handle_response", `[{"handle":[{"handler":"intercept","handle_response":[{"routes":[{"handle":[` + proxy + `]}]}]},` + gate + `]}]`, "",
-			[]string{"error not_covered"}},
+		{
+			"named route that calls itself", `[{"handle":[` + gate + `,{"handler":"invoke","name":"x"}]}]`,
+			`,"named_routes":{"x":{"handle":[{"handler":"invoke","name":"x"}]}}`, nil,
+		},
+		{
+			"reverse_proxy in handle_response", `[{"handle":[{"handler":"intercept","handle_response":[{"routes":[{"handle":[` + proxy + `]}]}]},` + gate + `]}]`, "",
+			[]string{"error not_covered"},
+		},
 		{
 			"shadowed TLS policy", `[{"handle":[` + gate + `,` + proxy + `]}]`,
 			`,"tls_connection_policies":[{"match":{"sni":["*.corp.example"]}},{"match":{"sni":["f.corp.example"]},"client_authentication":{"mode":"verify_if_given","ca":{"provider":"file"}}}]`,

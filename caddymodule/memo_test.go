@@ -31,8 +31,16 @@ func TestEveryCombinationHasItsIdentity(t *testing.T) {
 	}
 	alice, bob, one, two := token("alice"), token("bob"), cert("one"), cert("two")
 	keys := []identityKey{
-		{}, {token: alice}, {token: alice, cert: one}, {token: alice, cert: two}, {token: alice, cert: one, forwarded: true},
-		{token: alice, foreign: true}, {token: bob, cert: two}, {token: bob}, {cert: one}, {cert: one, forwarded: true},
+		{},
+		{token: alice},
+		{token: alice, cert: one},
+		{token: alice, cert: two},
+		{token: alice, cert: one, forwarded: true},
+		{token: alice, foreign: true},
+		{token: bob, cert: two},
+		{token: bob},
+		{cert: one},
+		{cert: one, forwarded: true},
 	}
 	first := map[identityKey]*identityEntry{}
 	for round := range 3 {
@@ -80,9 +88,16 @@ func TestConnectionMemoIsNoCredential(t *testing.T) {
 		authorization, user string
 		status              int
 	}{
-		{a, "user0@corp.example", 200}, {a, "user0@corp.example", 200}, {b, "user1@corp.example", 200},
-		{a, "user0@corp.example", 200}, {"", "", 401}, {a[:len(a)-4] + "AAAA", "", 401}, {a, "user0@corp.example", 200},
-		{a + "A", "", 401}, {b, "user1@corp.example", 200}, {b[:len(b)-1], "", 401},
+		{a, "user0@corp.example", 200},
+		{a, "user0@corp.example", 200},
+		{b, "user1@corp.example", 200},
+		{a, "user0@corp.example", 200},
+		{"", "", 401},
+		{a[:len(a)-4] + "AAAA", "", 401},
+		{a, "user0@corp.example", 200},
+		{a + "A", "", 401},
+		{b, "user1@corp.example", 200},
+		{b[:len(b)-1], "", 401},
 	} {
 		user, status := ask(tc.authorization)
 		if user != tc.user || status != tc.status {

@@ -34,7 +34,6 @@ type meters struct {
 	revocation prometheus.Histogram
 	rows       *prometheus.CounterVec
 	guarded    *prometheus.CounterVec
-	trial      *prometheus.GaugeVec
 
 	mu     sync.Mutex
 	bound  map[string]*policyCounters
@@ -81,10 +80,7 @@ func newMeters() *meters {
 		}),
 		rows:    counter("source_bad_records_total", "Records of a source that were skipped.", "source"),
 		guarded: counter("source_guard_total", "Sweeps that a guard rejected or held in part.", "source", "guard"),
-		trial: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: "gatehouse", Name: "report_only_until_timestamp_seconds", Help: "When a policy's report_only ends.",
-		}, []string{"policy"}),
-		bound: map[string]*policyCounters{},
+		bound:   map[string]*policyCounters{},
 	}
 	m.status = newStatusCollector()
 	for k := spoofIdentity; k < numSpoofKinds; k++ {
@@ -97,7 +93,7 @@ func newMeters() *meters {
 func (m *meters) register(reg *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		m.decisions, m.reasons, m.duration, m.spoofs, m.rejected, m.foreign, m.requests, m.reqSeconds,
-		m.revocation, m.rows, m.guarded, m.trial, m.status,
+		m.revocation, m.rows, m.guarded, m.status,
 	} {
 		err := reg.Register(c)
 		var already prometheus.AlreadyRegisteredError

@@ -39,7 +39,7 @@ type statusCollector struct {
 
 	state, lastSync, age, devices, breaker *prometheus.Desc
 	cacheEntries, cacheLookups             *prometheus.Desc
-	jwksAge, expiry, revoked               *prometheus.Desc
+	jwksAge, expiry, revoked, trial        *prometheus.Desc
 }
 
 func newStatusCollector() *statusCollector {
@@ -57,6 +57,7 @@ func newStatusCollector() *statusCollector {
 		jwksAge:      desc("jwks_age_seconds", "Time since the issuer's keys were confirmed.", "issuer"),
 		expiry:       desc("credential_expiry_seconds", "Time until a credential or list ends.", "kind"),
 		revoked:      desc("revocations", "Revocations in force."),
+		trial:        desc("report_only_until_timestamp_seconds", "When a policy's report_only ends.", "policy"),
 	}
 }
 
@@ -85,7 +86,7 @@ func (c *statusCollector) app() *App {
 // Describe implements prometheus.Collector.
 func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.state, c.lastSync, c.age, c.devices, c.breaker, c.cacheEntries, c.cacheLookups, c.jwksAge, c.expiry, c.revoked,
+		c.state, c.lastSync, c.age, c.devices, c.breaker, c.cacheEntries, c.cacheLookups, c.jwksAge, c.expiry, c.revoked, c.trial,
 	} {
 		ch <- d
 	}
@@ -125,6 +126,11 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 			if is.Age > 0 {
 				gauge(c.jwksAge, is.Age.Seconds(), is.Name)
 			}
+		}
+	}
+	for name, b := range a.bound {
+		if until := b.ReportOnlyUntil; !until.IsZero() {
+			gauge(c.trial, float64(until.Unix()), name)
 		}
 	}
 	c.collectExpiry(a, now, gauge)

@@ -26,7 +26,7 @@ func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, x *exchange) erro
 		}
 		return nil
 	case ownPrefix + "jwks.json":
-		body, err := json.Marshal(a.asserter.keySet())
+		body, err := json.Marshal(a.asserter.keys)
 		if err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"reflect"
 	"strings"
 
@@ -19,6 +20,11 @@ import (
 func (h *Handler) checkRequest(r *http.Request, x *exchange, rules []*Rule, enforced bool) fault {
 	if !enforced {
 		return fault{}
+	}
+	if h.app.identifier.forward != nil && r.TLS == nil && !x.fwd.peer && !fromHere(r.RemoteAddr) {
+		// A site in clear that is not on loopback loads for the proxies of
+		// forwarded_certificate: nobody else may use it.
+		return fault{reason: decision.MisdirectedRequest, param: "plain_http", status: http.StatusMisdirectedRequest, close: true}
 	}
 	if x.ambiguous {
 		return fault{reason: decision.PathNotAllowed, status: http.StatusBadRequest}
@@ -222,6 +228,12 @@ func trustsProxies(srv *caddyhttp.Server) bool {
 	}
 	v := reflect.ValueOf(srv).Elem().FieldByName("trustedProxies")
 	return v.IsValid() && !v.IsNil()
+}
+
+// fromHere reports whether the peer is this machine: loopback, or a unix socket.
+func fromHere(remote string) bool {
+	ap, err := netip.ParseAddrPort(remote)
+	return err != nil || ap.Addr().Unmap().IsLoopback()
 }
 
 func isLoopback(host string) bool {

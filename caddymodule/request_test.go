@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"crypto/tls"
 	"net/http"
 	"testing"
 )
@@ -75,6 +76,32 @@ func TestRetryPath(t *testing.T) {
 		}
 		if got := retryPath(r, &u); got != want {
 			t.Errorf("retryPath(%q) = %q, want %q", path, got, want)
+		}
+	}
+}
+
+// TestPlainSiteIsForProxiesOnly: a site in clear that is not on loopback loads for
+// the proxies of forwarded_certificate; nobody else may send tokens to it.
+func TestPlainSiteIsForProxiesOnly(t *testing.T) {
+	h := &Handler{app: &App{}}
+	h.app.identifier = &identifier{forward: &forwardTrust{}}
+	tests := []struct {
+		name, remote string
+		peer         bool
+		tls          *tls.ConnectionState
+		want         int
+	}{
+		{"stranger in clear", "192.0.2.1:1234", false, nil, http.StatusMisdirectedRequest},
+		{"the proxy in clear", "10.0.0.1:1234", true, nil, 0},
+		{"this machine", "127.0.0.1:1234", false, nil, 0},
+		{"unix socket", "@", false, nil, 0},
+		{"stranger over TLS", "192.0.2.1:1234", false, &tls.ConnectionState{HandshakeComplete: true}, 0},
+	}
+	for _, tc := range tests {
+		r := &http.Request{Method: http.MethodGet, RemoteAddr: tc.remote, TLS: tc.tls, Header: http.Header{}}
+		f := h.checkRequest(r, &exchange{fwd: forwardedChain{peer: tc.peer}}, nil, true)
+		if f.status != tc.want {
+			t.Errorf("%s: status %d, want %d", tc.name, f.status, tc.want)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
@@ -18,7 +19,6 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 	"go.uber.org/zap/exp/zapslog"
-	"log/slog"
 
 	"github.com/gatehouse-project/gatehouse/cache"
 	"github.com/gatehouse-project/gatehouse/decision/identity"
@@ -96,7 +96,6 @@ type pooledSource struct {
 	remote bool // answers look-ups of unknown devices
 	once   sync.Once
 	cancel context.CancelFunc
-	loaded error
 }
 
 func (s *pooledSource) start() {
@@ -164,12 +163,12 @@ func (a *App) newSource(ctx caddy.Context, sm SourceModule, index int) (*pooledS
 	if err != nil {
 		return nil, err
 	}
-	key, err := a.root.derive("snapshot", 32)
+	keys, err := a.root.derive("snapshot", 32)
 	if err != nil {
 		return nil, err
 	}
 	o.Name, o.Index, o.Capacity = sm.SourceName(), index, a.capacity()
-	o.Snapshot = &snapshotFile{path: filepath.Join(a.shared.dir, "source-"+safeName(o.Name)+".snapshot"), key: key}
+	o.Snapshot = &snapshotFile{path: filepath.Join(a.shared.dir, "source-"+safeName(o.Name)+".snapshot"), kind: snapshotSource, keys: keys}
 	o.Logger = slog.New(zapslog.NewHandler(a.log.Named("source").Core()))
 	o.Observer = a.meters.observe(o.Name)
 	_, syncs := src.(source.Syncer)
@@ -221,34 +220,48 @@ func safeName(s string) string {
 	return string(b)
 }
 
-// snapshotFile keeps a source's last good sweep for a warm start. The file is
-// authenticated: a changed or foreign one is refused.
+// snapshotFile keeps the last good answer of a source or of a revocation list for
+// a warm start. The file is authenticated: a changed or foreign one is refused.
 type snapshotFile struct {
-	path string
-	key  []byte
+	path, kind string
+	keys       [][]byte // the first writes, all read
 }
 
+// The kinds of snapshots, so that no file can pose as another.
 const (
-	snapshotKind    = "gatehouse-source"
-	snapshotVersion = 1
+	snapshotSource = "gatehouse-source"
+	snapshotCRL    = "gatehouse-crl"
+)
+
+const (
+	snapshotVersion = 1 // of the body's framing; sources and lists version their own content
 	snapshotMax     = 1 << 30
 )
 
-// Load returns the stored sweep, or an error that wraps fs.ErrNotExist.
+// Load returns the stored answer, or an error that wraps fs.ErrNotExist.
 func (f *snapshotFile) Load() ([]byte, error) {
-	_, body, err := cache.ReadSnapshot(f.path, f.key, snapshotKind, snapshotMax)
-	if errors.Is(err, cache.ErrSnapshotMissing) {
-		return nil, fs.ErrNotExist
+	var err error
+	for _, key := range f.keys {
+		var h cache.Header
+		var body []byte
+		h, body, err = cache.ReadSnapshot(f.path, key, f.kind, snapshotMax)
+		switch {
+		case err == nil && h.Version == snapshotVersion:
+			return body, nil
+		case err == nil:
+			return nil, fmt.Errorf("snapshot has version %d, not %d", h.Version, snapshotVersion)
+		case errors.Is(err, cache.ErrSnapshotMissing):
+			return nil, fs.ErrNotExist
+		case !errors.Is(err, cache.ErrSnapshotForeign):
+			return nil, err
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return body, nil
+	return nil, err
 }
 
-// Save replaces the stored sweep.
+// Save replaces the stored answer.
 func (f *snapshotFile) Save(body []byte) error {
-	return cache.WriteSnapshot(f.path, f.key, cache.Header{Kind: snapshotKind, Version: snapshotVersion, Created: time.Now()}, body)
+	return cache.WriteSnapshot(f.path, f.keys[0], cache.Header{Kind: f.kind, Version: snapshotVersion, Created: time.Now()}, body)
 }
 
 // pooledTokens is a token verifier with its keys and remembered tokens.

@@ -134,8 +134,11 @@ func TestWhyAFactIsUnknown(t *testing.T) {
 		{"delegated", require(RequireCompliant), func(s *scene) { s.verdict.Compliance = ComplianceDelegated }, "block: fact_unknown(delegated_configmgr)"},
 		{"stale, new user", Requirement{Kind: RequireUserRisk}, func(s *scene) { old(s, CauseSourceFailing); s.record = nil }, "undecided: source_failing"},
 		{"stale, user without risk", Requirement{Kind: RequireUserRisk}, func(s *scene) { old(s, CauseSourceFailing); s.record.Risk = 0 }, "block: fact_unknown(user_risk)"},
-		{"stale, user without risk or name", Requirement{Kind: RequireUserRisk},
-			func(s *scene) { old(s, CauseSourceFailing); s.record = &UserRecord{ObjectID: "o"} }, "block: fact_unknown(user_risk)"},
+		{
+			"stale, user without risk or name",
+			Requirement{Kind: RequireUserRisk},
+			func(s *scene) { old(s, CauseSourceFailing); s.record = &UserRecord{ObjectID: "o"} }, "block: fact_unknown(user_risk)",
+		},
 		{"nobody supplies it", riskLine, func(s *scene) { s.source.SetSupplies(Facts(FactOS)) }, "allow"}, // reported all the same
 		{"nobody supplies it, nor reports", riskLine, func(s *scene) { s.source.SetSupplies(Facts(FactOS)); s.verdict.Risk = 0 }, "block: fact_unknown(risk)"},
 	}
@@ -175,8 +178,13 @@ func TestExcusedPlatform(t *testing.T) {
 		p    Platform
 		want string
 	}{
-		{Windows, "allow"}, {MacOS, "allow"}, {Linux, "allow"}, {ChromeOS, "allow"},
-		{IOS, "block: fact_unknown(jailbroken)"}, {Android, "block: fact_unknown(jailbroken)"}, {PlatformUnknown, "block: fact_unknown(jailbroken)"},
+		{Windows, "allow"},
+		{MacOS, "allow"},
+		{Linux, "allow"},
+		{ChromeOS, "allow"},
+		{IOS, "block: fact_unknown(jailbroken)"},
+		{Android, "block: fact_unknown(jailbroken)"},
+		{PlatformUnknown, "block: fact_unknown(jailbroken)"},
 	} {
 		s := newScene(now, require(RequireNotJailbroken))
 		s.verdict.Platform, s.verdict.Jailbroken = tt.p, Unknown

@@ -61,8 +61,10 @@ func TestFindingsNameTheirSource(t *testing.T) {
 
 func TestDecisionSaysHowFresh(t *testing.T) {
 	now := time.Now()
-	for _, r := range []Requirement{require(RequireDevice), require(RequireManaged),
-		{Kind: RequireExpression, Expr: constant{is: Yes, facts: Facts(FactManaged)}}} {
+	for _, r := range []Requirement{
+		require(RequireDevice), require(RequireManaged),
+		{Kind: RequireExpression, Expr: constant{is: Yes, facts: Facts(FactManaged)}},
+	} {
 		for age, want := range map[time.Duration]Freshness{0: Fresh, time.Hour: Stale, 9 * time.Hour: Expired} {
 			s := newScene(now, r)
 			s.source.Restore(now.Add(-age))
@@ -134,12 +136,18 @@ func TestCauseWithTwoSources(t *testing.T) {
 		set  func(mdm, edr *SourceState, reports []Report)
 		want string
 	}{
-		{"authority without it, the other never read", require(RequireDevice),
-			func(mdm, edr *SourceState, _ []Report) { mdm.Confirm(now) }, "block: device_unknown"},
-		{"the one that supplies the fact never read", risk,
-			func(mdm, edr *SourceState, r []Report) { mdm.Confirm(now); r[0].Verdict = &Verdict{} }, "undecided: not_loaded"},
-		{"both read, neither reports", risk,
-			func(mdm, edr *SourceState, r []Report) { mdm.Confirm(now); edr.Confirm(now); r[0].Verdict = &Verdict{} }, "block: fact_unknown(risk)"},
+		{
+			"authority without it, the other never read", require(RequireDevice),
+			func(mdm, edr *SourceState, _ []Report) { mdm.Confirm(now) }, "block: device_unknown",
+		},
+		{
+			"the one that supplies the fact never read", risk,
+			func(mdm, edr *SourceState, r []Report) { mdm.Confirm(now); r[0].Verdict = &Verdict{} }, "undecided: not_loaded",
+		},
+		{
+			"both read, neither reports", risk,
+			func(mdm, edr *SourceState, r []Report) { mdm.Confirm(now); edr.Confirm(now); r[0].Verdict = &Verdict{} }, "block: fact_unknown(risk)",
+		},
 		{"supplies nothing and is read", risk, func(mdm, edr *SourceState, r []Report) {
 			mdm.Confirm(now)
 			edr.Confirm(now.Add(-time.Hour))

@@ -49,6 +49,9 @@ const (
 // braces, serial numbers upper case. The result is false for an empty or
 // overlong value or one with control characters.
 func CanonicalKey(kind, value string) (Key, bool) {
+	if isCanonical(kind, value) {
+		return Key{Kind: kind, Value: value}, true
+	}
 	v := strings.Trim(value, " \t\r\n")
 	if kind == KindSerial {
 		v = mapASCII(v, 'a', 'z')
@@ -62,11 +65,34 @@ func CanonicalKey(kind, value string) (Key, bool) {
 		return Key{}, false
 	}
 	if kind == KindEntra || kind == KindIntune {
-		if v == "00000000-0000-0000-0000-000000000000" || !isGUID(v) {
+		if v == zeroGUID || !isGUID(v) {
 			return Key{}, false
 		}
 	}
 	return Key{Kind: kind, Value: v}, true
+}
+
+const zeroGUID = "00000000-0000-0000-0000-000000000000"
+
+// isCanonical recognises in one pass what CanonicalKey would return as it is:
+// nearly every id that a source reads. False means only that it is not obvious.
+func isCanonical(kind, v string) bool {
+	if kind == KindEntra || kind == KindIntune {
+		return isGUID(v) && v != zeroGUID
+	}
+	if v == "" || len(v) > 256 || v[0] == '{' {
+		return false
+	}
+	first := byte('A') // of the letters that the other case stands for
+	if kind == KindSerial {
+		first = 'a'
+	}
+	for i := range len(v) {
+		if c := v[i]; c <= ' ' || c >= 0x7f || c-first < 26 {
+			return false
+		}
+	}
+	return true
 }
 
 // mapASCII changes the case of the letters from first to last. Letters beyond
@@ -109,20 +135,28 @@ func isGUID(s string) bool {
 		return false
 	}
 	for i := range len(s) {
-		c := s[i]
-		switch i {
-		case 8, 13, 18, 23:
-			if c != '-' {
-				return false
-			}
-		default:
-			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-				return false
-			}
+		if guidBytes[s[i]] != guidShape[i] {
+			return false
 		}
 	}
 	return true
 }
+
+// guidBytes tells what each byte may be in a GUID: 1 a digit, 2 a hyphen.
+// guidShape says where.
+var guidBytes, guidShape = func() (class [256]uint8, shape [36]uint8) {
+	for c := range class {
+		if c >= '0' && c <= '9' || c >= 'a' && c <= 'f' {
+			class[c] = 1
+		}
+	}
+	class['-'] = 2
+	for i := range shape {
+		shape[i] = 1
+	}
+	shape[8], shape[13], shape[18], shape[23] = 2, 2, 2, 2
+	return class, shape
+}()
 
 // User is the person or machine client that a verified credential names. The
 // zero value is nobody.

@@ -145,8 +145,17 @@ func dimensions(t *testing.T, factory Factory) {
 	s := factory(t, cache.Options[Key]{Capacity: 100})
 	long := make([]byte, 300)
 	keys := []Key{
-		{"a", "bc"}, {"ab", "c"}, {"abc", ""}, {"", "abc"}, {"a|b", "c"}, {"a", "b|c"}, {"a\x00b", "c"}, {"a", "b\x00c"},
-		{"A", "bc"}, {"long", string(long) + "1"}, {"long", string(long) + "2"},
+		{"a", "bc"},
+		{"ab", "c"},
+		{"abc", ""},
+		{"", "abc"},
+		{"a|b", "c"},
+		{"a", "b|c"},
+		{"a\x00b", "c"},
+		{"a", "b\x00c"},
+		{"A", "bc"},
+		{"long", string(long) + "1"},
+		{"long", string(long) + "2"},
 	}
 	for i, k := range keys {
 		s.Put(k, fmt.Sprint(i), time.Time{})

@@ -163,8 +163,17 @@ func TestContrast(t *testing.T) {
 			value[m[1]] = luminance(t, m[2])
 		}
 		for _, pair := range [][2]string{
-			{"text", "card"}, {"text", "ground"}, {"text", "chip"}, {"soft", "card"}, {"soft", "ground"}, {"accent", "card"},
-			{"accent", "ground"}, {"on-accent", "accent"}, {"stop", "card"}, {"soon", "card"}, {"unsure", "card"},
+			{"text", "card"},
+			{"text", "ground"},
+			{"text", "chip"},
+			{"soft", "card"},
+			{"soft", "ground"},
+			{"accent", "card"},
+			{"accent", "ground"},
+			{"on-accent", "accent"},
+			{"stop", "card"},
+			{"soon", "card"},
+			{"unsure", "card"},
 		} {
 			fg, ok := value[pair[0]]
 			bg, ok2 := value[pair[1]]

@@ -40,28 +40,52 @@ func TestViewSections(t *testing.T) {
 		want     []string
 		codes    string
 	}{
-		{"who fixes what", Blocked, []decision.Finding{
-			finding(decision.DeviceDisabled, block), finding(decision.NotEncrypted, block),
-			finding(decision.GracePeriod, warn), finding(decision.SourceFailing, undecided),
-			finding(decision.FactUnknown, decision.EffectBlockUnknown),
-		}, "This device needs attention", "because 3 checks",
+		{
+			"who fixes what", Blocked,
+			[]decision.Finding{
+				finding(decision.DeviceDisabled, block), finding(decision.NotEncrypted, block),
+				finding(decision.GracePeriod, warn), finding(decision.SourceFailing, undecided),
+				finding(decision.FactUnknown, decision.EffectBlockUnknown),
+			},
+			"This device needs attention", "because 3 checks",
 			[]string{"you not_encrypted", "it device_disabled", "it fact_unknown", "unchecked source_failing", "soon grace_period"},
-			"device_disabled, not_encrypted, source_failing, fact_unknown"},
-		{"account only", Blocked, []decision.Finding{finding(decision.GroupMissing, block)},
-			"You cannot open this page yet", "because one check", []string{"it group_missing"}, "group_missing"},
+			"device_disabled, not_encrypted, source_failing, fact_unknown",
+		},
+		{
+			"account only", Blocked,
+			[]decision.Finding{finding(decision.GroupMissing, block)},
+			"You cannot open this page yet", "because one check",
+			[]string{"it group_missing"},
+			"group_missing",
+		},
 		{"no findings", Blocked, nil, "You cannot open this page yet", "access rules", nil, ""},
-		{"step-up comes later", Blocked, []decision.Finding{finding(decision.NotEncrypted, block), finding(decision.StepUpRequired, stepUp)},
-			"This device needs attention", "one check", []string{"you not_encrypted"}, "not_encrypted, step_up_required"},
+		{
+			"step-up comes later", Blocked,
+			[]decision.Finding{finding(decision.NotEncrypted, block), finding(decision.StepUpRequired, stepUp)},
+			"This device needs attention", "one check",
+			[]string{"you not_encrypted"},
+			"not_encrypted, step_up_required",
+		},
 		{"step-up not available", Blocked, []decision.Finding{
 			finding(decision.StepUpRequired, stepUp), finding(decision.RiskTooHigh, stepUp), finding(decision.StepUpUnavailable, block),
 		}, "This device needs attention", "2 checks", []string{"you risk_too_high", "you step_up_unavailable"}, "step_up_required, risk_too_high, step_up_unavailable"},
-		{"undecided hides policy", Undecided, []decision.Finding{finding(decision.VerdictExpired, undecided), finding(decision.RiskTooHigh, stepUp)},
-			"We cannot check your access right now", "on our side", []string{"unchecked verdict_expired"}, "verdict_expired, risk_too_high"},
+		{
+			"undecided hides policy", Undecided,
+			[]decision.Finding{finding(decision.VerdictExpired, undecided), finding(decision.RiskTooHigh, stepUp)},
+			"We cannot check your access right now", "on our side",
+			[]string{"unchecked verdict_expired"},
+			"verdict_expired, risk_too_high",
+		},
 		{"a stranger learns nothing", SignIn, []decision.Finding{
 			finding(decision.SignInRequired, auth), finding(decision.NotEncrypted, block), finding(decision.InvalidToken, auth), finding(decision.GracePeriod, warn),
 		}, "Please sign in", "signed in", []string{"you invalid_token"}, "sign_in_required, invalid_token"},
-		{"bad request", BadRequest, []decision.Finding{finding(decision.PathNotAllowed, block)},
-			"This request cannot be answered", "before it reached", []string{"you path_not_allowed"}, "path_not_allowed"},
+		{
+			"bad request", BadRequest,
+			[]decision.Finding{finding(decision.PathNotAllowed, block)},
+			"This request cannot be answered", "before it reached",
+			[]string{"you path_not_allowed"},
+			"path_not_allowed",
+		},
 	}
 	p := newPages(t)
 	for _, tt := range tests {

@@ -185,8 +185,10 @@ func TestCertificateRevocation(t *testing.T) {
 		{"not loaded", one(nil, root), chain(leaf), "crl_unavailable"},
 		{"of another authority", one(other.crl(t, 1), other), chain(leaf), "crl_unavailable"},
 		{"another authority's among all", one(other.crl(t, 1), root, other), chain(leaf), "crl_unavailable"},
-		{"serial of another authority", []list{{der: root.crl(t, 1), issuers: []*certCA{root}},
-			{der: other.crl(t, 1, leaf), issuers: []*certCA{other}}}, chain(leaf), "ok"},
+		{"serial of another authority", []list{
+			{der: root.crl(t, 1), issuers: []*certCA{root}},
+			{der: other.crl(t, 1, leaf), issuers: []*certCA{other}},
+		}, chain(leaf), "ok"},
 		{"out of date", one(root.crlWith(t, 1, dates(-48*time.Hour, -time.Hour)), root), chain(leaf), "crl_unavailable"},
 		{"ends now", one(root.crlWith(t, 1, dates(-48*time.Hour, 0)), root), chain(leaf), "crl_unavailable"},
 		{"out of date and revoked", one(root.crlWith(t, 1, dates(-48*time.Hour, -time.Hour), leaf), root), chain(leaf), "revoked"},
@@ -198,10 +200,14 @@ func TestCertificateRevocation(t *testing.T) {
 		{"another distribution point", one(root.crlWith(t, 1, point("http://pki.example/b.crl")), root), chain(leaf), "crl_unavailable"},
 		{"issuing authority covered only", one(issuing.crl(t, 1), issuing), chain(deep, issuing.cert), "ok"},
 		{"root covered only", one(root.crl(t, 1), root), chain(deep, issuing.cert), "crl_unavailable"},
-		{"issuing authority revoked", []list{{der: issuing.crl(t, 1), issuers: []*certCA{issuing}},
-			{der: root.crl(t, 1, issuing.cert), issuers: []*certCA{root}}}, chain(deep, issuing.cert), "revoked"},
-		{"the root's list is missing", []list{{der: issuing.crl(t, 1), issuers: []*certCA{issuing}},
-			{issuers: []*certCA{root}}}, chain(deep, issuing.cert), "crl_unavailable"},
+		{"issuing authority revoked", []list{
+			{der: issuing.crl(t, 1), issuers: []*certCA{issuing}},
+			{der: root.crl(t, 1, issuing.cert), issuers: []*certCA{root}},
+		}, chain(deep, issuing.cert), "revoked"},
+		{"the root's list is missing", []list{
+			{der: issuing.crl(t, 1), issuers: []*certCA{issuing}},
+			{issuers: []*certCA{root}},
+		}, chain(deep, issuing.cert), "crl_unavailable"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -78,10 +78,18 @@ func TestForwardedParse(t *testing.T) {
 	}{
 		{"absent", "rfc9440", http.Header{}, mine, nil},
 		{"leaf", "rfc9440", http.Header{"Client-Cert": {fwdSF(leaf)}}, mine, []*x509.Certificate{leaf}},
-		{"chain", "rfc9440", http.Header{"Client-Cert": {fwdSF(leaf)}, "Client-Cert-Chain": {fwdSF(issuing.cert, root.cert)}}, mine,
-			[]*x509.Certificate{leaf, issuing.cert, root.cert}},
-		{"chain in two lines", "rfc9440", http.Header{"Client-Cert": {fwdSF(leaf)}, "Client-Cert-Chain": {fwdSF(issuing.cert), fwdSF(root.cert)}}, mine,
-			[]*x509.Certificate{leaf, issuing.cert, root.cert}},
+		{
+			"chain", "rfc9440",
+			http.Header{"Client-Cert": {fwdSF(leaf)}, "Client-Cert-Chain": {fwdSF(issuing.cert, root.cert)}},
+			mine,
+			[]*x509.Certificate{leaf, issuing.cert, root.cert},
+		},
+		{
+			"chain in two lines", "rfc9440",
+			http.Header{"Client-Cert": {fwdSF(leaf)}, "Client-Cert-Chain": {fwdSF(issuing.cert), fwdSF(root.cert)}},
+			mine,
+			[]*x509.Certificate{leaf, issuing.cert, root.cert},
+		},
 		{"chain alone", "rfc9440", http.Header{"Client-Cert-Chain": {fwdSF(issuing.cert)}}, malformed, nil},
 		{"twice", "rfc9440", http.Header{"Client-Cert": {fwdSF(leaf), fwdSF(leaf)}}, duplicate, nil},
 		{"two in one", "rfc9440", http.Header{"Client-Cert": {fwdSF(leaf, leaf)}}, malformed, nil},

@@ -71,8 +71,10 @@ func TestCompileErrors(t *testing.T) {
 		{"below a cycle", "d\n extends a\na\n extends b\nb\n extends a", everything(), `f:6: policies extend each other: a, b, a`},
 		{"faulty parent once", "a\n require usr\nb\n extends a\nc\n extends b", everything(), `f:2: unknown word "usr" after require; ` + requireAccepts},
 		{"too many lines", "p\n" + groups(257), everything(), `f:1: policy p has 257 lines: at most 256`},
-		{"too many requirements", "a\n" + groups(250) + "b\n extends a\n" + groups(250) + "c\n extends b\n" + groups(250), everything(),
-			`f:504: policy c has 750 requirements with those it inherits: at most 512`},
+		{
+			"too many requirements", "a\n" + groups(250) + "b\n extends a\n" + groups(250) + "c\n extends b\n" + groups(250), everything(),
+			`f:504: policy c has 750 requirements with those it inherits: at most 512`,
+		},
 
 		{"unknown step-up", "p\n require step_up mfaa", everything(), `f:2: unknown step_up "mfaa"; configured: mfa, strong`},
 		{"unknown else", "p\n require managed else step_up x", everything(), `f:2: unknown step_up "x"; configured: mfa, strong`},
@@ -104,13 +106,17 @@ func TestCompileErrors(t *testing.T) {
 
 		{"expression user fact", "p\n require expression `user.risk == \"low\"` x", noIssuers, "f:2: require expression `user.risk == \"low\"` x: no issuer is configured, and no certificate block names a user"},
 
-		{"stranger", "p\n on_unknown warn\n require expression user.app_only x", everything(),
-			`f:3: policy p: require expression user.app_only x: it reads the user, and on_unknown warn would let everybody pass who is not signed in; add: require user`},
+		{
+			"stranger", "p\n on_unknown warn\n require expression user.app_only x", everything(),
+			`f:3: policy p: require expression user.app_only x: it reads the user, and on_unknown warn would let everybody pass who is not signed in; add: require user`,
+		},
 		{"stranger inherited", "q\n on_unknown warn\n require expression user.app_only x\n require group a\np\n on_unknown warn\n extends q", everything(), ``},
 		{"stranger, else warn", "p\n on_unknown warn\n require expression user.app_only x else warn", everything(), ``},
 		{"stranger, on_unknown block", "p\n require expression user.app_only x", everything(), ``},
-		{"nameless device", "p\n on_unknown warn\n require proof token else warn\n require expression device.known x", everything(),
-			`f:4: policy p: require expression device.known x: it reads the device, and on_unknown warn would let every request pass that names none; add: require device`},
+		{
+			"nameless device", "p\n on_unknown warn\n require proof token else warn\n require expression device.known x", everything(),
+			`f:4: policy p: require expression device.known x: it reads the device, and on_unknown warn would let every request pass that names none; add: require device`,
+		},
 		{"nameless device, required", "p\n on_unknown warn\n require device\n require expression device.known x", everything(), ``},
 		{"nameless device, fact", "p\n on_unknown warn\n require expression `device.known || device.encrypted` x", everything(), ``},
 
@@ -127,10 +133,14 @@ func TestCompileErrors(t *testing.T) {
 		{"trial just in time", "p\n require user\n report_only unenforced until 2026-06-08", everything(), ``},
 		{"exemption too long", "p\n require user\n exempt group a until 2027-01-01 because x", everything(), `f:3: exempt until 2027-01-01 is more than 90 days ahead; the latest date is 2026-06-08`},
 		{"no time", "p\n require user\n exempt group a until 2026-04-01 because x", noTime, `f:3: exempt: the time of loading is not known`},
-		{"trial below a trial", "q\n require user\n report_only unenforced until 2026-04-01\np\n extends q\n report_only until 2026-04-01", everything(),
-			`f:6: report_only would enforce nothing: policy q is report_only itself; if that is meant, write: report_only unenforced until 2026-04-01`},
-		{"every mistake at once", "p\n require group a\n require step_up x\nq\n extends r", noIssuers,
-			"f:2: require group a: no issuer is configured\nf:3: unknown step_up \"x\"; configured: none\nf:3: require step_up x: no issuer is configured\nf:5: unknown policy \"r\"; configured: p"},
+		{
+			"trial below a trial", "q\n require user\n report_only unenforced until 2026-04-01\np\n extends q\n report_only until 2026-04-01", everything(),
+			`f:6: report_only would enforce nothing: policy q is report_only itself; if that is meant, write: report_only unenforced until 2026-04-01`,
+		},
+		{
+			"every mistake at once", "p\n require group a\n require step_up x\nq\n extends r", noIssuers,
+			"f:2: require group a: no issuer is configured\nf:3: unknown step_up \"x\"; configured: none\nf:3: require step_up x: no issuer is configured\nf:5: unknown policy \"r\"; configured: p",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -187,11 +197,15 @@ func TestStepUpErrors(t *testing.T) {
 		{"empty amr", one(StepUpFor{Issuer: "corp", AMR: []string{""}}), `s:1: step_up s: amr has an empty, overlong or divided value`},
 		{"many values", one(StepUpFor{Issuer: "corp", AMR: make([]string, 65)}), `s:1: step_up s: amr has 65 values: at most 64`},
 		{"many blocks", []StepUpConfig{{Name: "s", Place: "s:1", For: make([]StepUpFor, 65)}}, `s:1: step_up s has 65 for blocks: at most 64`},
-		{"attests unknown", one(StepUpFor{Issuer: "entra", AuthContext: "c2", Attests: []string{"user"}}),
-			`s:1: step_up s: unknown word "user" after attests; accepted: managed, compliant, encrypted, updated, not_jailbroken, not_malware, risk, os, trust, ownership`},
+		{
+			"attests unknown", one(StepUpFor{Issuer: "entra", AuthContext: "c2", Attests: []string{"user"}}),
+			`s:1: step_up s: unknown word "user" after attests; accepted: managed, compliant, encrypted, updated, not_jailbroken, not_malware, risk, os, trust, ownership`,
+		},
 		{"attests twice", one(StepUpFor{Issuer: "entra", AuthContext: "c2", Attests: []string{"os", "os"}}), `s:1: step_up s: attests os is named twice`},
-		{"attests without context", one(StepUpFor{Issuer: "corp", AMR: []string{"mfa"}, Attests: []string{"compliant"}}),
-			`s:1: step_up s: attests needs an auth_context: only an authentication context shows that corp checked the device`},
+		{
+			"attests without context", one(StepUpFor{Issuer: "corp", AMR: []string{"mfa"}, Attests: []string{"compliant"}}),
+			`s:1: step_up s: attests needs an auth_context: only an authentication context shows that corp checked the device`,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,7 +21,8 @@ func TestParseRequirement(t *testing.T) {
 		{`group finance "Domain Users"`, req{Kind: decision.RequireGroup, Names: []string{"finance", "Domain Users"}}},
 		{`client 11111111-2222-3333-4444-555555555555`, req{Kind: decision.RequireClient, Names: []string{"11111111-2222-3333-4444-555555555555"}}},
 		{`network 10.0.0.0/8 192.0.2.1 2001:db8::/32`, req{Kind: decision.RequireNetwork, Nets: []netip.Prefix{
-			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/32")}}},
+			netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/32"),
+		}}},
 		{`device`, req{Kind: decision.RequireDevice}},
 		{`managed`, req{Kind: decision.RequireManaged}},
 		{`compliant`, req{Kind: decision.RequireCompliant}},
@@ -33,7 +34,8 @@ func TestParseRequirement(t *testing.T) {
 		{`risk at_most low`, req{Kind: decision.RequireRisk, Level: decision.LevelLow}},
 		{`user_risk at_most none`, req{Kind: decision.RequireUserRisk, Level: decision.LevelNone}},
 		{`os windows 10.0.22631 macos 14.5 linux 0`, req{Kind: decision.RequireOS, MinOS: map[decision.Platform]decision.Version{
-			decision.Windows: {10, 0, 22631}, decision.MacOS: {14, 5}, decision.Linux: {}}}},
+			decision.Windows: {10, 0, 22631}, decision.MacOS: {14, 5}, decision.Linux: {},
+		}}},
 		{`trust joined hybrid_joined`, req{Kind: decision.RequireTrust, Trusts: []decision.Trust{decision.TrustJoined, decision.TrustHybridJoined}}},
 		{`ownership corporate`, req{Kind: decision.RequireOwnership}},
 		{`owner`, req{Kind: decision.RequireOwner}},

@@ -12,9 +12,11 @@ func guid(prefix uint32, n int) string {
 }
 
 func entra(n int) decision.Key { return decision.Key{Kind: decision.KindEntra, Value: guid(0xe, n)} }
+
 func intune(n int) decision.Key {
 	return decision.Key{Kind: decision.KindIntune, Value: guid(0x1, n)}
 }
+
 func serial(n int) decision.Key {
 	return decision.Key{Kind: decision.KindSerial, Value: fmt.Sprintf("SN%07d", n)}
 }

@@ -37,11 +37,7 @@ func (t *Table) link() bool {
 	}
 	t.byKey = newIndex(ids)
 	for row := range t.offs {
-		if twin, ok := t.twin(uint32(row)); ok {
-			t.settle(twin, uint32(row))
-		} else {
-			t.enter(uint32(row))
-		}
+		t.linkRow(uint32(row))
 	}
 	var words uint64
 	for row, off := range t.offs {
@@ -77,27 +73,57 @@ func (t *Table) eachKey(row uint32, f func(slot int, hash uint64, ok bool)) {
 	}
 }
 
-// enter puts the ids of a row into the index. An id that another device has
-// becomes ambiguous.
-func (t *Table) enter(row uint32) {
-	t.eachKey(row, func(slot int, hash uint64, ok bool) {
-		switch {
-		case !ok:
-			t.byKey.put(slot, hash, row)
-		case slotRow(t.byKey.slots[slot]) != row:
-			t.byKey.markAmbiguous(slot)
-		}
-	})
+// place is where an id of a row belongs in the index.
+type place struct {
+	slot int
+	hash uint64
+	ok   bool // an earlier row has the id
 }
 
-// twin finds an earlier record with exactly the same ids.
-func (t *Table) twin(row uint32) (twin uint32, ok bool) {
-	t.eachKey(row, func(slot int, _ uint64, found bool) {
-		if other := slotRow(t.byKey.slots[slot]); !ok && found && t.sameKeys(other, row) {
-			twin, ok = other, true
-		}
+// linkRow puts the ids of a row into the index. If an earlier record has
+// exactly the same ids, one of the two is kept. An id that another device has
+// becomes ambiguous. Each id is looked up once, as that is what costs: the index
+// of a large table does not fit into any cache.
+func (t *Table) linkRow(row uint32) {
+	var buf [MaxKeys]place
+	places := buf[:0]
+	known := false
+	t.eachKey(row, func(slot int, hash uint64, ok bool) {
+		places = append(places, place{slot, hash, ok})
+		known = known || ok
 	})
-	return twin, ok
+	if known {
+		for _, p := range places {
+			if !p.ok {
+				continue
+			}
+			if other := slotRow(t.byKey.slots[p.slot]); t.sameKeys(other, row) {
+				t.settle(other, row)
+				return
+			}
+		}
+	}
+	for i, p := range places {
+		switch {
+		case p.ok:
+			t.byKey.markAmbiguous(p.slot)
+		case t.byKey.slots[p.slot] == 0:
+			t.byKey.put(p.slot, p.hash, row)
+		default: // taken by another id of this row a moment ago
+			t.enter(row, i)
+		}
+	}
+}
+
+// enter looks the nth id of a row up again and puts it into the index.
+func (t *Table) enter(row uint32, n int) {
+	i := 0
+	t.eachKey(row, func(slot int, hash uint64, ok bool) {
+		if i == n && !ok {
+			t.byKey.put(slot, hash, row)
+		}
+		i++
+	})
 }
 
 // settle keeps one of two records of the same device: the newer. If neither is

@@ -105,8 +105,12 @@ func TestFindByEachID(t *testing.T) {
 		}
 	}
 	for _, k := range []decision.Key{
-		entra(n), serial(n), {}, {Kind: decision.KindEntra}, {Kind: "asset", Value: "1"},
-		{Kind: decision.KindSerial, Value: entra(1).Value}, {Kind: decision.KindIntune, Value: entra(1).Value},
+		entra(n), serial(n),
+		{},
+		{Kind: decision.KindEntra},
+		{Kind: "asset", Value: "1"},
+		{Kind: decision.KindSerial, Value: entra(1).Value},
+		{Kind: decision.KindIntune, Value: entra(1).Value},
 		{Kind: decision.KindEntra, Value: strings.ToUpper(entra(10).Value)},
 	} {
 		if row, ok := table.Find(k); ok {

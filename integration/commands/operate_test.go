@@ -105,8 +105,12 @@ func TestAccept(t *testing.T) {
 func TestNoGateway(t *testing.T) {
 	dir := t.TempDir()
 	for _, args := range [][]string{
-		{"status"}, {"devices"}, {"decisions"}, {"explain", "abc"},
-		{"explain", "--policy", "p"}, {"revoke", "--user", "a", "--reason", "b"},
+		{"status"},
+		{"devices"},
+		{"decisions"},
+		{"explain", "abc"},
+		{"explain", "--policy", "p"},
+		{"revoke", "--user", "a", "--reason", "b"},
 	} {
 		r := run(t, dir, "", append(args, "--address", "127.0.0.1:1")...)
 		r.expect(t, 1, "no gateway answers at 127.0.0.1:1: is it running?")

@@ -56,13 +56,24 @@ func TestJ2AdminPaths(t *testing.T) {
 		method, path string
 		body         any
 	}{
-		{"POST", "/compliance/revokex", revoke}, {"POST", "/compliance/revoke/", revoke}, {"POST", "/compliance/revoke/x", revoke},
-		{"PUT", "/compliance/revoke", revoke}, {"GET", "/compliance/revoke", nil}, {"DELETE", "/compliance/devices/" + goodID, nil},
-		{"POST", "/compliance/devices/" + goodID + "/refreshx", revoke}, {"POST", "/compliance/devices//refresh", revoke},
-		{"GET", "/compliance/devices/" + goodID + "/refresh", nil}, {"GET", "/compliance/", nil}, {"GET", "/compliance/nosuch", nil},
-		{"GET", "/complianceX", nil}, {"POST", "/compliance/sources//accept", map[string]string{"id": "x"}},
-		{"GET", "/compliance/devices?limit=0", nil}, {"GET", "/compliance/devices?limit=1000000", nil}, {"GET", "/compliance/decisions/nosuch", nil},
-		{"GET", "/compliance/devices/x%00y", nil}, {"POST", "/compliance/explain", map[string]string{"policy": "nosuch"}},
+		{"POST", "/compliance/revokex", revoke},
+		{"POST", "/compliance/revoke/", revoke},
+		{"POST", "/compliance/revoke/x", revoke},
+		{"PUT", "/compliance/revoke", revoke},
+		{"GET", "/compliance/revoke", nil},
+		{"DELETE", "/compliance/devices/" + goodID, nil},
+		{"POST", "/compliance/devices/" + goodID + "/refreshx", revoke},
+		{"POST", "/compliance/devices//refresh", revoke},
+		{"GET", "/compliance/devices/" + goodID + "/refresh", nil},
+		{"GET", "/compliance/", nil},
+		{"GET", "/compliance/nosuch", nil},
+		{"GET", "/complianceX", nil},
+		{"POST", "/compliance/sources//accept", map[string]string{"id": "x"}},
+		{"GET", "/compliance/devices?limit=0", nil},
+		{"GET", "/compliance/devices?limit=1000000", nil},
+		{"GET", "/compliance/decisions/nosuch", nil},
+		{"GET", "/compliance/devices/x%00y", nil},
+		{"POST", "/compliance/explain", map[string]string{"policy": "nosuch"}},
 		{"POST", "/compliance/explain", map[string]string{"policy": "standard", "unknown": "x"}},
 	} {
 		if code := s.Gateway.Call(tc.method, tc.path, tc.body, nil); code/100 != 4 {

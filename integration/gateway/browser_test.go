@@ -132,10 +132,18 @@ func TestE9WebSocketOrigin(t *testing.T) {
 		origins []string
 		want    int
 	}{
-		{nil, 200}, {[]string{site}, 200}, {[]string{strings.ToUpper(site)}, 200}, {[]string{"https://friend.corp.example"}, 200},
-		{[]string{"https://evil.example"}, 403}, {[]string{"null"}, 403}, {[]string{""}, 403},
-		{[]string{strings.Replace(site, "https", "http", 1)}, 403}, {[]string{site + ".evil.example"}, 403},
-		{[]string{"https://" + appHost}, 403}, {[]string{"https://evil.example/" + appHost}, 403}, {[]string{site, "https://evil.example"}, 403},
+		{nil, 200},
+		{[]string{site}, 200},
+		{[]string{strings.ToUpper(site)}, 200},
+		{[]string{"https://friend.corp.example"}, 200},
+		{[]string{"https://evil.example"}, 403},
+		{[]string{"null"}, 403},
+		{[]string{""}, 403},
+		{[]string{strings.Replace(site, "https", "http", 1)}, 403},
+		{[]string{site + ".evil.example"}, 403},
+		{[]string{"https://" + appHost}, 403},
+		{[]string{"https://evil.example/" + appHost}, 403},
+		{[]string{site, "https://evil.example"}, 403},
 		{[]string{"https://friend.corp.example.evil"}, 403},
 	}
 	for _, tc := range tests {
@@ -180,10 +188,16 @@ func TestPreflight(t *testing.T) {
 		want                 int
 		reached              bool
 	}{
-		{"/listed/x", friend, "PUT", 204, false}, {"/listed/x", strings.ToUpper(friend), "PUT", 204, false},
-		{"/listed/x", evil, "PUT", 403, false}, {"/listed/x", "null", "PUT", 403, false}, {"/plain/x", friend, "PUT", 403, false},
-		{"/passed/x", evil, "PUT", 200, true}, {"/both/x", evil, "PUT", 403, false},
-		{"/plain/x", friend, "", 401, false}, {"/passed/x", "", "PUT", 401, false}, {"/passed/x", evil, "", 401, false},
+		{"/listed/x", friend, "PUT", 204, false},
+		{"/listed/x", strings.ToUpper(friend), "PUT", 204, false},
+		{"/listed/x", evil, "PUT", 403, false},
+		{"/listed/x", "null", "PUT", 403, false},
+		{"/plain/x", friend, "PUT", 403, false},
+		{"/passed/x", evil, "PUT", 200, true},
+		{"/both/x", evil, "PUT", 403, false},
+		{"/plain/x", friend, "", 401, false},
+		{"/passed/x", "", "PUT", 401, false},
+		{"/passed/x", evil, "", 401, false},
 		{"/passed/..%2fplain", evil, "PUT", 400, false},
 	}
 	for _, tc := range tests {

@@ -107,8 +107,13 @@ func TestD3Resumption(t *testing.T) {
 			cert bool
 			want int
 		}{
-			{"open.corp.example", false, 403}, {appHost, true, 200}, {appHost, false, 403}, {"open.corp.example", false, 403},
-			{appHost, true, 200}, {"open.corp.example", true, 403}, {appHost, false, 403},
+			{"open.corp.example", false, 403},
+			{appHost, true, 200},
+			{appHost, false, 403},
+			{"open.corp.example", false, 403},
+			{appHost, true, 200},
+			{"open.corp.example", true, 403},
+			{appHost, false, 403},
 		} {
 			if got := get(step.host, step.cert); got != step.want {
 				t.Errorf("TLS %x: %s with certificate %v: status %d, want %d", version, step.host, step.cert, got, step.want)
@@ -247,8 +252,11 @@ func TestD10WildcardSites(t *testing.T) {
 			return fmt.Sprint(resp.StatusCode)
 		}
 		for _, tc := range []struct{ host, device, token, want string }{
-			{"a.wild.example", goodID, "", "200"}, {"a.wild.example", badID, "", "403"}, {"a.wild.example", "", "", "no connection"},
-			{"public.wild.example", "", "", "401"}, {"public.wild.example", "", s.token(goodID, nil), "200"},
+			{"a.wild.example", goodID, "", "200"},
+			{"a.wild.example", badID, "", "403"},
+			{"a.wild.example", "", "", "no connection"},
+			{"public.wild.example", "", "", "401"},
+			{"public.wild.example", "", s.token(goodID, nil), "200"},
 			{"public.wild.example", "", s.token(badID, nil), "403"},
 		} {
 			var header []string
@@ -305,19 +313,19 @@ func TestD16PlainSites(t *testing.T) {
 		name, sites, compliance string
 		refused                 bool
 	}{
-		{"in clear", "http://x.corp.example:{plain2} {\ncompliance standard\n}", "", true},
-		{"in clear, other port", "http://:{plain2} {\ncompliance standard\nreverse_proxy {upstream}\n}", "", true},
-		{"in clear inside a route", "http://:{plain2} {\nroute /x {\ncompliance standard\n}\n}", "", true},
-		{"off", "http://:{plain2} {\ncompliance off because \"test\"\n}", "", false},
+		{"in clear", "http://x.corp.example:{plain2} {\nbind 0.0.0.0\ncompliance standard\n}", "", true},
+		{"in clear, other port", "http://:{plain2} {\nbind 0.0.0.0\ncompliance standard\nreverse_proxy {upstream}\n}", "", true},
+		{"in clear inside a route", "http://:{plain2} {\nbind 0.0.0.0\nroute /x {\ncompliance standard\n}\n}", "", true},
+		{"off", "http://:{plain2} {\nbind 0.0.0.0\ncompliance off because \"test\"\n}", "", false},
 		{"loopback", "http://x.corp.example:{plain2} {\nbind 127.0.0.1 ::1\ncompliance standard\n}", "", false},
-		{"behind a proxy", "http://:{plain2} {\ncompliance standard\n}", "forwarded_certificate rfc9440 {\nfrom 10.0.0.0/8\n}", false},
+		{"behind a proxy", "http://:{plain2} {\nbind 0.0.0.0\ncompliance standard\n}", "forwarded_certificate rfc9440 {\nfrom 10.0.0.0/8\n}", false},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			s := prepareStand(t, standOptions{
 				Sites: strings.ReplaceAll(tc.sites, "{plain2}", fmt.Sprint(rig.FreePort(t))), Compliance: tc.compliance,
 			})
-			_, err := rig.TryStart(t, s.setup)
+			err := rig.Validate(t, s.setup)
 			if (err != nil) != tc.refused {
 				t.Errorf("load error %v, want one: %v", err, tc.refused)
 			}

@@ -279,11 +279,20 @@ func TestA8ForwardedURI(t *testing.T) {
 		compliance open`,
 	})
 	for _, header := range [][]string{
-		{"X-Forwarded-Uri", "/health"}, {"X-Original-Url", "/health"}, {"X-Original-Uri", "/health"},
-		{"X-Rewrite-Url", "/health"}, {"X-Forwarded-Prefix", "/health"}, {"X-Forwarded-Path", "/health"},
-		{"X-Http-Method-Override", "OPTIONS"}, {"X-Forwarded-Method", "OPTIONS"}, {"X-Forwarded-Host", "other.corp.example"},
-		{"X-Forwarded-Proto", "https"}, {"User-Agent", "kube-probe/1.0"}, {"User-Agent", "GoogleHC/1.0"},
-		{"Forwarded", "for=10.0.0.1;proto=https;host=other"}, {"X-Forwarded-Port", "443"},
+		{"X-Forwarded-Uri", "/health"},
+		{"X-Original-Url", "/health"},
+		{"X-Original-Uri", "/health"},
+		{"X-Rewrite-Url", "/health"},
+		{"X-Forwarded-Prefix", "/health"},
+		{"X-Forwarded-Path", "/health"},
+		{"X-Http-Method-Override", "OPTIONS"},
+		{"X-Forwarded-Method", "OPTIONS"},
+		{"X-Forwarded-Host", "other.corp.example"},
+		{"X-Forwarded-Proto", "https"},
+		{"User-Agent", "kube-probe/1.0"},
+		{"User-Agent", "GoogleHC/1.0"},
+		{"Forwarded", "for=10.0.0.1;proto=https;host=other"},
+		{"X-Forwarded-Port", "443"},
 	} {
 		a := rig.Do(t, s.plain(), http.MethodGet, s.plainURL("/secret"), append(header, rig.Bearer(s.token(badID, nil))...)...)
 		if a.StatusCode != http.StatusForbidden {
@@ -291,8 +300,12 @@ func TestA8ForwardedURI(t *testing.T) {
 		}
 	}
 	for _, header := range [][]string{
-		{"X-Forwarded-For", "10.0.0.1"}, {"X-Real-Ip", "10.0.0.1"}, {"Forwarded", "for=10.0.0.1"},
-		{"True-Client-Ip", "10.0.0.1"}, {"Cf-Connecting-Ip", "10.0.0.1"}, {"X-Client-Ip", "10.0.0.1"},
+		{"X-Forwarded-For", "10.0.0.1"},
+		{"X-Real-Ip", "10.0.0.1"},
+		{"Forwarded", "for=10.0.0.1"},
+		{"True-Client-Ip", "10.0.0.1"},
+		{"Cf-Connecting-Ip", "10.0.0.1"},
+		{"X-Client-Ip", "10.0.0.1"},
 	} {
 		a := rig.Do(t, s.plain(), http.MethodGet, s.plainURL("/net"), append(header, rig.Bearer(s.token(goodID, nil))...)...)
 		if a.StatusCode != http.StatusForbidden || a.Problem(t).Codes()[0] != "network_not_allowed" {

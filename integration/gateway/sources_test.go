@@ -108,11 +108,16 @@ func TestF8BrokenFile(t *testing.T) {
 		}
 	}
 	for _, tc := range []struct{ name, content string }{
-		{"truncated", string(good[:len(good)/2])}, {"empty", ""}, {"no devices", `{"version":1,"devices":[]}`},
-		{"another format", "<html>sorry</html>"}, {"wrong version", `{"version":99,"devices":[]}`}, {"null", "null"},
+		{"truncated", string(good[:len(good)/2])},
+		{"empty", ""},
+		{"no devices", `{"version":1,"devices":[]}`},
+		{"another format", "<html>sorry</html>"},
+		{"wrong version", `{"version":99,"devices":[]}`},
+		{"null", "null"},
 		{"nulls", `{"version":1,"devices":[` + strings.Repeat("null,", 99) + `null]}`},
 		{"null fields", `{"version":1,"devices":[{"ids":null,"name":null,"compliance":null}]}`},
-		{"deep", strings.Repeat("[", 100_000)}, {"trailing data", string(good) + "{}"},
+		{"deep", strings.Repeat("[", 100_000)},
+		{"trailing data", string(good) + "{}"},
 	} {
 		replace(tc.content)
 		check(tc.name)

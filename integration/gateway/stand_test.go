@@ -174,7 +174,7 @@ func (s *stand) configure(o standOptions) {
 			check_interval 200ms
 		}
 		` + o.Policies + "\n" + o.Compliance),
-		Global: fill("http_port {plain}\nhttps_port {port}\nauto_https disable_redirects\n" + o.Global),
+		Global: fill("default_bind 127.0.0.1\nhttp_port {plain}\nhttps_port {port}\nauto_https disable_redirects\n" + o.Global),
 		Env:    o.Env,
 		Sites: fill(`
 https://{host}:{port} {
@@ -225,6 +225,7 @@ func (s *stand) token(deviceID string, more rig.Claims) string {
 }
 
 func (s *stand) url(path string) string { return fmt.Sprintf("https://%s:%d%s", appHost, s.Port, path) }
+
 func (s *stand) plainURL(path string) string {
 	return fmt.Sprintf("http://127.0.0.1:%d%s", s.Plain, path)
 }

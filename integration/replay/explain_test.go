@@ -29,9 +29,11 @@ func (s *stage) question(t testing.TB, e *entry, policy string) map[string]any {
 		return q
 	}
 	u := e.User
-	who := map[string]any{"issuer": u.Issuer, "name": u.Name, "app_only": u.AppOnly, "client": u.Client,
+	who := map[string]any{
+		"issuer": u.Issuer, "name": u.Name, "app_only": u.AppOnly, "client": u.Client,
 		"acr": u.ACR, "acrs": u.ACRs, "amr": u.AMR, "cp1": u.CP1, "object_id": e.ObjectID(),
-		"groups_overage": u.GroupsOverage, "no_groups": u.Groups == nil && !u.GroupsOverage}
+		"groups_overage": u.GroupsOverage, "no_groups": u.Groups == nil && !u.GroupsOverage,
+	}
 	if u.Groups != nil {
 		who["groups"] = *u.Groups
 	}

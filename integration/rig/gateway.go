@@ -49,15 +49,24 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// FreePort returns a loopback port that was free a moment ago.
+// FreePort returns a port that was free a moment ago, for TCP and for UDP.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 20 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		u, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
+		l.Close()
+		if err == nil {
+			u.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free for both TCP and UDP")
+	return 0
 }
 
 // Setup is what a test asks of a gateway.
@@ -74,7 +83,7 @@ type Setup struct {
 	Env []string
 }
 
-// Caddyfile writes the whole configuration of a setup: admin port, storage and
+// caddyfile writes the whole configuration of a setup: admin port, storage and
 // state are the rig's.
 func (s *Setup) caddyfile(dir string, admin int) string {
 	return fmt.Sprintf(`{
@@ -138,6 +147,24 @@ func TryStart(t testing.TB, s Setup) (*Gateway, error) {
 		return nil, fmt.Errorf("%w\n%s", err, g.Log())
 	}
 	return g, nil
+}
+
+// Validate loads a setup without starting it: nothing listens.
+func Validate(t testing.TB, s Setup) error {
+	t.Helper()
+	dir := t.TempDir()
+	config := filepath.Join(dir, "Caddyfile")
+	err := os.WriteFile(config, []byte(s.caddyfile(dir, FreePort(t))), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(Binary(t), "validate", "--config", config, "--adapter", "caddyfile")
+	cmd.Env = append(os.Environ(), append(s.Env, "HOME="+dir, "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
 }
 
 func (g *Gateway) waitReady(limit time.Duration) error {

@@ -203,8 +203,10 @@ func (v *Vector) Compile(now time.Time) (*policy.Set, *decision.Policy, error) {
 		Facts:   decision.AllFacts,
 		Sources: []string{SourceName},
 		Issuers: []policy.Issuer{{Name: "corp"}, {Name: "entra", Entra: true}, {Name: decision.IssuerCertificate}},
-		Proofs: []decision.Proof{decision.ProofAttested, decision.ProofToken, decision.ProofBoundToken,
-			decision.ProofForwardedCertificate, decision.ProofCertificate},
+		Proofs: []decision.Proof{
+			decision.ProofAttested, decision.ProofToken, decision.ProofBoundToken,
+			decision.ProofForwardedCertificate, decision.ProofCertificate,
+		},
 		PollIntervals: map[string]time.Duration{SourceName: time.Second},
 		Now:           now,
 	})

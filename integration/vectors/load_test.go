@@ -123,8 +123,10 @@ func TestDeviceIDs(t *testing.T) {
 
 func TestClaims(t *testing.T) {
 	groups := []string{"a"}
-	v := Vector{Name: "x", Device: &Device{Proof: "token"},
-		User: &User{Issuer: "entra", Name: "n@x", Groups: &groups, ACRs: []string{"c1"}, CP1: true, SignedIn: "-1h", Claims: map[string]any{"k": 1}}}
+	v := Vector{
+		Name: "x", Device: &Device{Proof: "token"},
+		User: &User{Issuer: "entra", Name: "n@x", Groups: &groups, ACRs: []string{"c1"}, CP1: true, SignedIn: "-1h", Claims: map[string]any{"k": 1}},
+	}
 	got, err := json.Marshal(v.Claims(fixedNow()))
 	if err != nil {
 		t.Fatal(err)

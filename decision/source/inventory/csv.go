@@ -6,7 +6,6 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,70 +58,26 @@ func decodeCSV(in *input, br *bufio.Reader, base int64, format string, now time.
 	if err != nil {
 		return found{}, err
 	}
-	if err := rows(in, r, base, len(names), l, now, to); err != nil {
+	last, _ := r.FieldPos(len(header) - 1)
+	f := &table{
+		in: in, br: br, base: base, offset: r.InputOffset(), width: len(names), comma: byte(r.Comma), layout: l, now: now,
+		lines: last + strings.Count(header[len(header)-1], "\n"),
+	}
+	if err := f.rows(to); err != nil {
 		return found{}, err
 	}
 	return found{facts: l.supplies}, nil
 }
 
-// rows reads what follows the header.
-func rows(in *input, r *csv.Reader, base int64, width int, l *layout, now time.Time, to sink) error {
-	var quote error // a broken quotation, which at the end of the file means that it is cut off
-	for {
-		in.allow(base + r.InputOffset())
-		fields, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			if quote != nil {
-				return fmt.Errorf("%w: %w", errTruncated, quote)
-			}
-			return nil
-		}
-		quote = nil
-		if err != nil {
-			pe, ok := errors.AsType[*csv.ParseError](err)
-			if !ok {
-				return err
-			}
-			if pe.Line-pe.StartLine > maxSpan {
-				return fmt.Errorf("quotation in line %d does not end by line %d", pe.StartLine, pe.StartLine+maxSpan)
-			}
-			if errors.Is(pe.Err, csv.ErrQuote) {
-				quote = fmt.Errorf("line %d: %w", pe.StartLine, pe.Err)
-			}
-			to.bad(line(pe.StartLine), pe.Err)
-			continue
-		}
-		start, _ := r.FieldPos(0)
-		last, _ := r.FieldPos(len(fields) - 1)
-		if last-start+strings.Count(fields[len(fields)-1], "\n") > maxSpan {
-			return fmt.Errorf("quotation in line %d does not end by line %d", start, start+maxSpan)
-		}
-		if len(fields) != width {
-			// A file that ends in the middle of a row was cut off there.
-			if in.n == in.size && base+r.InputOffset() == in.size && in.tail != '\n' {
-				return fmt.Errorf("%w: line %d has %d of %d fields", errTruncated, start, len(fields), width)
-			}
-			to.bad(line(start), fmt.Errorf("row has %d fields, header has %d", len(fields), width))
-			continue
-		}
-		v, err := l.row(fields, now)
-		if err != nil {
-			to.bad(line(start), err)
-			continue
-		}
-		to.device(v)
-	}
-}
-
 // row reads one device. Nothing in a row may end the reading of the others, so
 // a fault in our own code counts as a bad row as well.
-func (l *layout) row(fields []string, now time.Time) (v decision.Verdict, err error) {
+func (l *layout) row(fields []string, keys []decision.Key, now time.Time, v *decision.Verdict) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = errors.New("row could not be read: internal error")
 		}
 	}()
-	v.Keys = make([]decision.Key, 0, 3)
+	v.Keys = keys
 	for i := range l.columns {
 		c := &l.columns[i]
 		s := strings.TrimSpace(fields[c.at])
@@ -132,13 +87,13 @@ func (l *layout) row(fields []string, now time.Time) (v decision.Verdict, err er
 			err = c.set(&v.Device, s, now)
 		}
 		if err != nil {
-			return v, fmt.Errorf("column %s: %w", c.name, err)
+			return fmt.Errorf("column %s: %w", c.name, err)
 		}
 	}
 	if l.finish != nil {
 		l.finish(&v.Device)
 	}
-	return v, fits(&v.Device)
+	return fits(&v.Device)
 }
 
 // layoutOf finds out what the columns mean.

@@ -12,6 +12,7 @@
 // calls HTTP.
 //
 // Start reading at inventory.go; format.go tells the three formats apart, and
-// intune.go, csv.go and json.go read one each. fields.go lists the normalised
+// intune.go, csv.go and json.go read one each. pipeline.go spreads the work over
+// two cores. fields.go lists the normalised
 // names that the plain CSV and the JSON format share.
 package inventory

@@ -65,11 +65,13 @@ var fieldIndex = func() map[string]int {
 }()
 
 func tri(name string, f decision.Fact, at func(*decision.Device) *decision.Tri) field {
-	return field{name: name, supplies: decision.Facts(f), boolean: true,
+	return field{
+		name: name, supplies: decision.Facts(f), boolean: true,
 		set: func(d *decision.Device, s string, _ time.Time) (err error) {
 			*at(d), err = parseTri(s)
 			return err
-		}}
+		},
+	}
 }
 
 func setPlatform(d *decision.Device, s string, _ time.Time) error {
@@ -181,7 +183,11 @@ func plain(s string) error {
 	if len(s) > maxName {
 		return fmt.Errorf("longer than %d bytes", maxName)
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f || r == utf8.RuneError }) {
+	obvious := true
+	for i := range len(s) {
+		obvious = obvious && s[i] >= 0x20 && s[i] < 0x7f
+	}
+	if !obvious && strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f || r == utf8.RuneError }) {
 		return errors.New("contains control or invalid characters")
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -226,12 +227,29 @@ func (m *match) device(v decision.Verdict) {
 	switch {
 	case !has:
 	case !m.found:
-		m.found, m.verdict = true, v
+		m.found, m.verdict = true, clone(v)
 	case !sameKeys(m.verdict.Keys, v.Keys):
 		m.ambiguous = true
 	case v.LastCheckIn.After(m.verdict.LastCheckIn):
-		m.verdict = v // re-enrolment leaves a stale twin behind
+		m.verdict = clone(v) // re-enrolment leaves a stale twin behind
 	}
+}
+
+// clone copies a device out of the batch that it was read in.
+func clone(v decision.Verdict) decision.Verdict {
+	v.Keys = slices.Clone(v.Keys)
+	for i := range v.Keys {
+		k := &v.Keys[i]
+		k.Kind, k.Value = strings.Clone(k.Kind), strings.Clone(k.Value)
+	}
+	v.Name, v.Model = strings.Clone(v.Name), strings.Clone(v.Model)
+	v.OwnerID, v.OwnerUPN = strings.Clone(v.OwnerID), strings.Clone(v.OwnerUPN)
+	v.Settings = slices.Clone(v.Settings)
+	for i := range v.Settings {
+		s := &v.Settings[i]
+		s.Name, s.Policy, s.State = strings.Clone(s.Name), strings.Clone(s.Policy), strings.Clone(s.State)
+	}
+	return v
 }
 
 // sameKeys reports whether two records name the same device.

@@ -23,22 +23,69 @@ type document struct {
 	pos    int
 	offset int64 // of buf[0] in the file
 
-	now   time.Time
-	to    sink
-	found found
-	seen  map[string]bool // members of the document
-	any   bool            // there is at least one record
+	splitter  *splitter
+	generated time.Time
+	seen      map[string]bool // members of the document
+	any       bool            // there is at least one record
 }
 
 func decodeJSON(in *input, br *bufio.Reader, base int64, now time.Time, to sink) (found, error) {
-	d := &document{in: in, br: br, buf: make([]byte, 0, bufferSize), offset: base, now: now, to: to, seen: map[string]bool{}}
-	if err := d.read(); err != nil {
+	d := &document{in: in, br: br, buf: make([]byte, 0, 2*bufferSize), offset: base, seen: map[string]bool{}}
+	var facts decision.FactSet
+	err := pipe(func(s *splitter) error {
+		d.splitter = s
+		return d.read()
+	}, func() parser { return (&reader{now: now}).record }, func(b *batch) error {
+		for i := range b.results {
+			at, r := &b.records[i], &b.results[i]
+			if r.syntax != nil {
+				return r.syntax
+			}
+			if err := emit(at.users, r, to); err != nil {
+				to.bad(fmt.Sprintf("%s %d at byte %d", listOf(at.users), at.number, at.at), err)
+				continue
+			}
+			facts |= r.supplies
+		}
+		return nil
+	})
+	if err != nil {
 		if errors.Is(err, io.EOF) {
 			err = fmt.Errorf("%w: JSON ends too early", errTruncated)
 		}
 		return found{}, err
 	}
-	return d.found, nil
+	if !d.any {
+		facts = decision.AllFacts // an empty list rules nothing out
+	}
+	return found{facts: facts, generated: d.generated}, nil
+}
+
+// listOf names an element of one of the two lists.
+func listOf(users bool) string {
+	if users {
+		return "user"
+	}
+	return "device"
+}
+
+// emit passes on what was read. A fault of ours in one record does not end the
+// reading.
+func emit(users bool, r *result, to sink) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errRecord
+		}
+	}()
+	switch {
+	case r.err != nil:
+		return r.err
+	case users:
+		to.user(r.user)
+	default:
+		to.device(r.verdict)
+	}
+	return nil
 }
 
 func (d *document) read() error {
@@ -74,9 +121,6 @@ func (d *document) read() error {
 			return fmt.Errorf("member %q is missing", m)
 		}
 	}
-	if !d.any {
-		d.found.facts = decision.AllFacts // an empty list rules nothing out
-	}
 	return nil
 }
 
@@ -98,64 +142,40 @@ func (d *document) member(name string) error {
 		}
 		s, err := value(raw).text(false)
 		if err == nil {
-			d.found.generated, err = time.Parse(time.RFC3339, s)
+			d.generated, err = time.Parse(time.RFC3339, s)
 		}
 		if err != nil {
 			return errors.New("generated_at is not in the form \"2026-11-20T21:03:10Z\"")
 		}
 	case "devices":
-		return d.records("device", func(raw string) error {
-			v, supplies, err := decodeDevice(raw, d.now)
-			if err == nil {
-				d.found.facts |= supplies
-				d.to.device(v)
-			}
-			return err
-		})
+		return d.records(false)
 	case "users":
-		return d.records("user", func(raw string) error {
-			u, supplies, err := decodeUser(raw)
-			if err == nil {
-				d.found.facts |= supplies
-				d.to.user(u)
-			}
-			return err
-		})
+		return d.records(true)
 	default:
 		return fmt.Errorf("unknown member %q", excerpt(name))
 	}
 	return nil
 }
 
-// records reads a list and names each element that read refuses by its number,
-// from 1, and by where it starts.
-func (d *document) records(what string, read func(raw string) error) error {
+// records splits a list. Each element that cannot be used is named by its
+// number, from 1, and by where it starts.
+func (d *document) records(users bool) error {
 	err := d.list('[', ']', func(n int) error {
+		if _, err := d.peek(); err != nil {
+			return err
+		}
 		at := d.offset + int64(d.pos)
-		raw, err := d.value()
+		raw, err := d.element()
 		if err != nil {
 			return err
 		}
 		d.any = true
-		if err := d.record(string(raw), read); err != nil {
-			d.to.bad(fmt.Sprintf("%s %d at byte %d", what, n, at), err)
-		}
-		return nil
+		return d.splitter.add(raw, record{at: at, number: n, users: users})
 	})
 	if err != nil {
-		return fmt.Errorf("%ss: %w", what, err)
+		return fmt.Errorf("%ss: %w", listOf(users), err)
 	}
 	return nil
-}
-
-// record keeps a fault of ours in one record from ending the reading.
-func (*document) record(raw string, read func(raw string) error) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("record could not be read: internal error")
-		}
-	}()
-	return read(raw)
 }
 
 // list reads what stands between open and end, separated by commas, and calls
@@ -229,6 +249,31 @@ func (d *document) value() ([]byte, error) {
 			d.pos = end
 			return raw, nil
 		}
+		if se, ok := errors.AsType[*syntaxError](err); ok {
+			d.pos = se.at
+			return nil, d.wrong(se.what)
+		}
+		if err := d.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// element returns the bytes of the next value, which must not be scalar to be
+// found fast; it leaves it to a worker to check their syntax. If they do not
+// end in what was read so far, a broken value may be why, so that is checked at
+// once.
+func (d *document) element() ([]byte, error) {
+	for {
+		if c := d.buf[d.pos]; c != '{' && c != '[' {
+			return d.value()
+		}
+		if end := skipComposite(d.buf, d.pos); end >= 0 {
+			raw := d.buf[d.pos:end]
+			d.pos = end
+			return raw, nil
+		}
+		_, err := scanValue(d.buf, d.pos, 0)
 		if se, ok := errors.AsType[*syntaxError](err); ok {
 			d.pos = se.at
 			return nil, d.wrong(se.what)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 )
@@ -14,13 +13,77 @@ import (
 var (
 	errUnknownMember = errors.New("is not a member of this record")
 	errTwice         = errors.New("is there twice")
+	errRecord        = errors.New("record could not be read: internal error")
 )
 
-// decodeDevice reads one element of "devices". encoding/json would take a
+// reader reads the elements of a batch.
+type reader struct {
+	now time.Time
+	// shape is the field that each member of the last device was: the next one
+	// most likely has the same members in the same order.
+	shape [maxShape]uint8
+}
+
+const maxShape = 64
+
+// record reads one element. The syntax of an element that reads well has been
+// checked on the way. For any other it is checked now, up to the end: a broken
+// document is no bad record.
+func (r *reader) record(text string, at *record, keys []decision.Key, to *result) {
+	if at.users {
+		to.err = guard(func() (err error) {
+			to.user, to.supplies, err = decodeUser(text)
+			return err
+		})
+	} else {
+		to.verdict.Keys = keys
+		to.err = guard(func() (err error) {
+			to.supplies, err = r.device(text, &to.verdict.Device)
+			return err
+		})
+	}
+	if to.err == nil || text[0] != '{' && text[0] != '[' { // others were checked to find their end
+		return
+	}
+	end, err := scanValue(text, 0, 0)
+	if err == nil && end == len(text) && !errors.Is(to.err, errBroken) {
+		return
+	}
+	se, ok := errors.AsType[*syntaxError](err)
+	if !ok {
+		se = &syntaxError{end, "broken value"}
+	}
+	to.syntax = fmt.Errorf("%ss: byte %d: %w", listOf(at.users), at.at+int64(se.at), se)
+}
+
+// guard keeps a fault of ours in one record from ending the reading.
+func guard(read func() error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errRecord
+		}
+	}()
+	return read()
+}
+
+// field returns the place of a name among the fields. nth is the member's place
+// in the record.
+func (r *reader) field(name string, nth int) (i int, ok bool) {
+	if nth < maxShape {
+		if i = int(r.shape[nth]); fields[i].name == name {
+			return i, true
+		}
+	}
+	if i, ok = fieldIndex[name]; ok && nth < maxShape {
+		r.shape[nth] = uint8(i)
+	}
+	return i, ok
+}
+
+// device reads one element of "devices". encoding/json would take a
 // member in any case and the last of two; here both are errors, because a
 // second "compliance" is a mistake at best.
-func decodeDevice(raw string, now time.Time) (v decision.Verdict, supplies decision.FactSet, err error) {
-	d := &v.Device
+func (r *reader) device(raw string, d *decision.Device) (supplies decision.FactSet, err error) {
 	var seen uint64 // bit i: fields[i]; then the structured members
 	once := func(bit int) error {
 		if seen&(1<<bit) != 0 {
@@ -30,8 +93,10 @@ func decodeDevice(raw string, now time.Time) (v decision.Verdict, supplies decis
 		return nil
 	}
 	structured := len(fields)
+	nth := -1
 	err = members(value(raw), func(name string, val value) error {
-		if i, ok := fieldIndex[name]; ok && !strings.HasPrefix(name, "owner_") {
+		nth++
+		if i, ok := r.field(name, nth); ok && !strings.HasPrefix(name, "owner_") {
 			f := &fields[i]
 			if err := once(i); err != nil {
 				return err
@@ -41,7 +106,7 @@ func decodeDevice(raw string, now time.Time) (v decision.Verdict, supplies decis
 				return err
 			}
 			supplies |= f.supplies
-			return f.set(d, strings.TrimSpace(s), now)
+			return f.set(d, strings.TrimSpace(s), r.now)
 		}
 		switch name {
 		case "ids":
@@ -64,9 +129,9 @@ func decodeDevice(raw string, now time.Time) (v decision.Verdict, supplies decis
 		return errUnknownMember
 	})
 	if err != nil {
-		return v, 0, err
+		return 0, err
 	}
-	return v, supplies, fits(d)
+	return supplies, fits(d)
 }
 
 // decodeIDs reads {"entra": "...", "KIND": "..."}; the first is the source's own.
@@ -74,8 +139,8 @@ func decodeIDs(v value, d *decision.Device) error {
 	if v.null() {
 		return nil
 	}
-	d.Keys = make([]decision.Key, 0, 3)
-	var seen []string
+	var buf [maxKinds]string
+	seen := buf[:0]
 	return members(v, func(kind string, id value) error {
 		if err := validKind(kind); err != nil {
 			return err
@@ -203,95 +268,91 @@ func (v value) setTri(to *decision.Tri) error {
 // unquote reads a JSON string. Bytes that are not UTF-8 become U+FFFD, which no
 // id may contain.
 func unquote(v value) string {
-	in := v[1 : len(v)-1]
-	for i := range len(in) {
-		if in[i] == '\\' || in[i] >= utf8.RuneSelf {
-			var s string
-			if json.Unmarshal([]byte(v), &s) != nil {
-				return "\ufffd"
-			}
-			return s
-		}
+	if skipOrdinary(v, 1) == len(v)-1 {
+		return string(v[1 : len(v)-1])
 	}
-	return string(in)
+	var s string
+	if json.Unmarshal([]byte(v), &s) != nil {
+		return "\ufffd"
+	}
+	return s
 }
 
+// errBroken stands for a syntax error, which scanValue describes better.
+var errBroken = errors.New("invalid JSON")
+
 // members calls f for each member of an object, in order, and names the member
-// in its error. Names are compared as they are, case and all.
+// in its error. Names are compared as they are, case and all. It returns nil
+// only if the object is well formed and nothing follows it.
 func members(b value, f func(name string, v value) error) error {
 	if b[0] != '{' {
 		return errors.New("is not an object")
 	}
-	for i := space(b, 1); b[i] != '}'; {
-		end := valueEnd(b, i)
+	i := skipSpace(b, 1)
+	if i < len(b) && b[i] == '}' {
+		return closed(b, i)
+	}
+	for {
+		if i >= len(b) || b[i] != '"' {
+			return errBroken
+		}
+		end, err := scanString(b, i)
+		if err != nil {
+			return errBroken
+		}
 		name := unquote(b[i:end])
-		i = space(b, space(b, end)+1) // over the colon
-		end = valueEnd(b, i)
+		if i = skipSpace(b, end); i >= len(b) || b[i] != ':' {
+			return errBroken
+		}
+		i = skipSpace(b, i+1)
+		if end, err = scanValue(b, i, 1); err != nil {
+			return errBroken
+		}
 		if err := f(name, b[i:end]); err != nil {
 			return fmt.Errorf("%s: %w", excerpt(name), err)
 		}
-		if i = space(b, end); b[i] == ',' {
-			i = space(b, i+1)
+		switch i = skipSpace(b, end); {
+		case i < len(b) && b[i] == '}':
+			return closed(b, i)
+		case i >= len(b) || b[i] != ',':
+			return errBroken
 		}
+		i = skipSpace(b, i+1)
 	}
-	return nil
 }
 
-// elements calls f for each element of an array.
+// elements calls f for each element of a list. It returns nil only if the list
+// is well formed and nothing follows it.
 func elements(b value, f func(i int, v value) error) error {
 	if b[0] != '[' {
 		return errors.New("is not a list")
 	}
-	for i, n := space(b, 1), 0; b[i] != ']'; n++ {
-		end := valueEnd(b, i)
+	i := skipSpace(b, 1)
+	if i < len(b) && b[i] == ']' {
+		return closed(b, i)
+	}
+	for n := 0; ; n++ {
+		end, err := scanValue(b, i, 1)
+		if err != nil {
+			return errBroken
+		}
 		if err := f(n, b[i:end]); err != nil {
 			return err
 		}
-		if i = space(b, end); b[i] == ',' {
-			i = space(b, i+1)
+		switch i = skipSpace(b, end); {
+		case i < len(b) && b[i] == ']':
+			return closed(b, i)
+		case i >= len(b) || b[i] != ',':
+			return errBroken
 		}
+		i = skipSpace(b, i+1)
+	}
+}
+
+// closed checks that b ends with the bracket at i.
+func closed(b value, i int) error {
+	if i != len(b)-1 {
+		return errBroken
 	}
 	return nil
-}
-
-// space is skipSpace inside a record that is known to be well formed. It
-// returns the first index from i on that is not JSON white space.
-func space(b value, i int) int {
-	for b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r' {
-		i++
-	}
-	return i
-}
-
-// valueEnd returns the index after the value that starts at i. The document is
-// known to be well formed, so matching brackets and quotes is enough.
-func valueEnd(b value, i int) int {
-	depth := 0
-	for ; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			for i++; b[i] != '"'; i++ {
-				if b[i] == '\\' {
-					i++
-				}
-			}
-			if depth == 0 {
-				return i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return i // the end of a number or literal before it
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case ',', ' ', '\t', '\n', '\r':
-			if depth == 0 {
-				return i
-			}
-		}
-	}
-	return i
 }

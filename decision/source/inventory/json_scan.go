@@ -1,8 +1,11 @@
 package inventory
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math/bits"
+	"unicode/utf8"
 )
 
 // A file of a million devices is most of a gigabyte of JSON, and encoding/json
@@ -24,9 +27,12 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return "invalid JSON: " + e.what }
 
+// octets are what the scanner reads: a buffer, or one record.
+type octets interface{ ~string | ~[]byte }
+
 // scanValue returns the index after the JSON value that starts at b[i]. A
 // number needs the byte after it to be known to have ended.
-func scanValue(b []byte, i, depth int) (int, error) {
+func scanValue[T octets](b T, i, depth int) (int, error) {
 	if i >= len(b) {
 		return i, errShort
 	}
@@ -50,8 +56,41 @@ func scanValue(b []byte, i, depth int) (int, error) {
 	return i, &syntaxError{i, "no value"}
 }
 
+// skipComposite returns the index after the object or list that starts at b[i],
+// or -1 if it does not end in b. It matches brackets and quotation marks only:
+// where scanValue finds an end, that is the one, and where scanValue finds an
+// error, it lies before.
+func skipComposite(b []byte, i int) int {
+	for depth := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			for start := i; ; {
+				n := bytes.IndexByte(b[i+1:], '"')
+				if n < 0 {
+					return -1
+				}
+				i += n + 1
+				slashes := 0
+				for i-slashes-1 > start && b[i-slashes-1] == '\\' {
+					slashes++
+				}
+				if slashes%2 == 0 {
+					break
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return -1
+}
+
 // scanComposite scans an object or a list.
-func scanComposite(b []byte, i, depth int) (int, error) {
+func scanComposite[T octets](b T, i, depth int) (int, error) {
 	object, end := b[i] == '{', b[i]+2 // '}' and ']' are two after '{' and '['
 	i = skipSpace(b, i+1)
 	if i < len(b) && b[i] == end {
@@ -86,8 +125,11 @@ func scanComposite(b []byte, i, depth int) (int, error) {
 	}
 }
 
-func scanString(b []byte, i int) (int, error) {
+func scanString[T octets](b T, i int) (int, error) {
 	for i++; i < len(b); i++ {
+		if i = skipOrdinary(b, i); i == len(b) {
+			break
+		}
 		switch c := b[i]; {
 		case c == '"':
 			return i + 1, nil
@@ -104,8 +146,37 @@ func scanString(b []byte, i int) (int, error) {
 	return i, errShort
 }
 
+// ordinary tells the bytes that a string may contain and that stand for
+// themselves. Bytes beyond ASCII may have to be replaced, see unquote.
+var ordinary = func() (t [256]bool) {
+	for c := 0x20; c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
+// skipOrdinary returns the first index from i on whose byte is not ordinary, or
+// len(b). It looks at eight bytes at a time: a subtraction borrows from the
+// high bit of a byte that is too small, and the lowest such byte is exact.
+func skipOrdinary[T octets](b T, i int) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(b); i += 8 {
+		s := b[i : i+8]
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		quote, slash := w^ones*'"', w^ones*'\\'
+		if bad := (w | (w - ones*0x20) | (quote - ones) | (slash - ones)) & high; bad != 0 {
+			return i + bits.TrailingZeros64(bad)/8
+		}
+	}
+	for i < len(b) && ordinary[b[i]] {
+		i++
+	}
+	return i
+}
+
 // escape returns how many bytes follow the backslash at b[i].
-func escape(b []byte, i int) (int, error) {
+func escape[T octets](b T, i int) (int, error) {
 	if i+1 >= len(b) {
 		return 0, errShort
 	}
@@ -126,7 +197,7 @@ func escape(b []byte, i int) (int, error) {
 	return 0, &syntaxError{i, "unknown escape"}
 }
 
-func scanLiteral(b []byte, i int, word string) (int, error) {
+func scanLiteral[T octets](b T, i int, word string) (int, error) {
 	for j := range len(word) {
 		if i+j >= len(b) {
 			return i, errShort
@@ -138,7 +209,7 @@ func scanLiteral(b []byte, i int, word string) (int, error) {
 	return i + len(word), nil
 }
 
-func scanNumber(b []byte, i int) (int, error) {
+func scanNumber[T octets](b T, i int) (int, error) {
 	digits := func() bool {
 		from := i
 		for i < len(b) && '0' <= b[i] && b[i] <= '9' {
@@ -180,7 +251,7 @@ func scanNumber(b []byte, i int) (int, error) {
 }
 
 // skipSpace returns the first index from i on that is not JSON white space.
-func skipSpace(b []byte, i int) int {
+func skipSpace[T octets](b T, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
 		i++
 	}

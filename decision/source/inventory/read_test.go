@@ -190,10 +190,14 @@ func TestBadRows(t *testing.T) {
 		{"time before all devices", "serial,last_check_in\nx1,1901-01-01\n", "line 2: column last_check_in: time \"1901-01-01\" is out of range", 0},
 		{"check-in to come", "serial,last_check_in\nx1,2026-11-23\n", "line 2: column last_check_in: time \"2026-11-23\" is in the future", 0},
 		{"overlong owner", "serial,owner_upn\nx1," + strings.Repeat("x", 321) + "\n", "line 2: column owner_upn: user name: longer than 320 bytes", 0},
-		{"json record by number", `{"version":1,"devices":[{"ids":{"asset":"a"}},{"ids":{"asset":"b"},"x":1}]}`,
-			"device 2 at byte 46: x: is not a member of this record", 1},
-		{"json ids beyond the limit", `{"version":1,"devices":[{"ids":{"a":"1","b":"1","c":"1","d":"1","e":"1","f":"1","g":"1","h":"1","i":"1"}}]}`,
-			"device 1 at byte 24: ids: i: is one id more than 8", 0},
+		{
+			"json record by number", `{"version":1,"devices":[{"ids":{"asset":"a"}},{"ids":{"asset":"b"},"x":1}]}`,
+			"device 2 at byte 46: x: is not a member of this record", 1,
+		},
+		{
+			"json ids beyond the limit", `{"version":1,"devices":[{"ids":{"a":"1","b":"1","c":"1","d":"1","e":"1","f":"1","g":"1","h":"1","i":"1"}}]}`,
+			"device 1 at byte 24: ids: i: is one id more than 8", 0,
+		},
 		{"json user", `{"version":1,"devices":[],"users":[{"upn":"a","upn":"b"}]}`, "user 1 at byte 35: upn: is there twice", 0},
 	}
 	for _, tt := range tests {

@@ -176,9 +176,9 @@ func parseTri(s string) (decision.Tri, error) {
 	switch s {
 	case "":
 		return decision.Unknown, nil
-	case "1":
+	case "1", "yes", "true":
 		return decision.Yes, nil
-	case "0":
+	case "0", "no", "false":
 		return decision.No, nil
 	}
 	if t := word(triWords, s); t != decision.Unknown {
@@ -204,6 +204,9 @@ func parseTime(s string) (time.Time, error) {
 	}
 	if len(s) >= len(time.DateTime) && (s[:5] == "9999-" || s[:5] == "0001-") {
 		return time.Time{}, nil // before the cost of parsing: most rows have one
+	}
+	if t, ok := parseCommonTime(s); ok {
+		return t, nil
 	}
 	layout := ""
 	switch {
@@ -233,6 +236,37 @@ func parseTime(s string) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("time %q is out of range", excerpt(s))
 	}
 	return t.UTC(), nil
+}
+
+// parseCommonTime reads the times that nearly all files have: UTC, or without a
+// zone, from 1971 to 2099. False leaves it to parseTime to judge.
+func parseCommonTime(s string) (time.Time, bool) {
+	if len(s) < len(time.DateTime) || s[4] != '-' || s[7] != '-' || s[10] != 'T' && s[10] != ' ' || s[13] != ':' || s[16] != ':' {
+		return time.Time{}, false
+	}
+	ok := true
+	number := func(from, to int) (n int) {
+		for _, c := range []byte(s[from:to]) {
+			ok = ok && '0' <= c && c <= '9'
+			n = n*10 + int(c-'0')
+		}
+		return n
+	}
+	year, month, day := number(0, 4), number(5, 7), number(8, 10)
+	hour, minute, second := number(11, 13), number(14, 16), number(17, 19)
+	rest, ns := strings.TrimSuffix(s[19:], "Z"), 0
+	if len(rest) > 1 && len(rest) <= 10 && rest[0] == '.' {
+		ns = number(20, 19+len(rest))
+		for range 10 - len(rest) {
+			ns *= 10
+		}
+		rest = ""
+	}
+	if !ok || rest != "" || year < 1971 || year > 2099 || month < 1 || month > 12 || day < 1 || day > 28 ||
+		hour > 23 || minute > 59 || second > 59 {
+		return time.Time{}, false // day 29 and later depend on the month
+	}
+	return time.Date(year, time.Month(month), day, hour, minute, second, ns, time.UTC), true
 }
 
 // Times about devices lie in these bounds, which also keep them inside 32 bits
