@@ -107,12 +107,13 @@ func (r *Rule) provision(ctx caddy.Context, app *App) error {
 			return r.at(fmt.Errorf("loading matcher: %w", err))
 		}
 		for name, m := range mods.(map[string]any) {
-			switch m.(type) {
-			case caddyhttp.RequestMatcherWithError, caddyhttp.RequestMatcher:
-				r.matcher = append(r.matcher, m)
-			default:
-				return r.at(fmt.Errorf("%s is not a request matcher", name))
+			// Caddy itself accepts older matchers too; those cannot say that they
+			// failed, so they have no place before a policy.
+			rm, ok := m.(caddyhttp.RequestMatcherWithError)
+			if !ok {
+				return r.at(fmt.Errorf("%s cannot be used with compliance: it is not a request matcher that reports errors", name))
 			}
+			r.matcher = append(r.matcher, rm)
 		}
 	}
 	r.matchesAnything = len(r.matcher) == 0

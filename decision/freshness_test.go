@@ -213,7 +213,7 @@ func TestJitterIsSpread(t *testing.T) {
 	if len(seen) != 201 {
 		t.Errorf("%d of 201 values seen", len(seen))
 	}
-	if Jitter(laptop) != Jitter(laptop) {
+	if first := Jitter(laptop); first != Jitter(laptop) {
 		t.Error("not a function of the key")
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision"
 )
 
-const intune, entra = decision.KindIntune, decision.KindEntra
-
 // The forms in which profiles of Intune and its partners put a device id.
 func TestDeviceMapping(t *testing.T) {
 	sid := withURI(t, "tag:microsoft.com,2022-09-14:sid:S-1-5-21-1-2-3-1104")

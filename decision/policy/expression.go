@@ -240,7 +240,8 @@ func issueError(issues *cel.Issues) error {
 	if issues.Err() == nil {
 		return nil
 	}
-	for _, e := range issues.Errors() {
+	if found := issues.Errors(); len(found) > 0 { // the first one; later ones often follow from it
+		e := found[0]
 		where := fmt.Sprintf("expression, column %d: ", e.Location.Column()+1)
 		if e.Location.Line() > 1 {
 			where = fmt.Sprintf("expression, line %d, column %d: ", e.Location.Line(), e.Location.Column()+1)

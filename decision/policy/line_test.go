@@ -107,7 +107,7 @@ func TestCheckLineErrors(t *testing.T) {
 		{`require risk at_most compromised`, `unknown word "compromised" after at_most; accepted: none, low, medium, high`},
 		{`require user_risk at_most Low`, `unknown word "Low" after at_most; accepted: none, low, medium, high`},
 		{`require os windows`, `missing value after require os windows; write: require os PLATFORM MINIMUM...`},
-		{`require os windows 10 macos`, `missing minimum version after macos; write: require os PLATFORM MINIMUM...`},
+		{`require os windows 10 macos`, `missing minimum version after macos; write: require os PLATFORM MINIMUM`},
 		{`require os beos 5`, `unknown word "beos" after require os; accepted: windows, macos, ios, android, linux, chromeos`},
 		{`require os windows 11h2`, `bad version "11h2" after windows: write up to four numbers such as 10.0.22631, or 0 for any`},
 		{`require os windows 10.0.1.2.3`, `bad version "10.0.1.2.3" after windows: write up to four numbers such as 10.0.22631, or 0 for any`},

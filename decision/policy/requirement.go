@@ -199,7 +199,7 @@ func parseOS(args []string, r *requirement) error {
 			return unknownWord(args[0], "require os", platformNames())
 		}
 		if len(args) == 1 {
-			return fmt.Errorf("missing minimum version after %s; write: require os PLATFORM MINIMUM...", args[0])
+			return fmt.Errorf("missing minimum version after %s; write: require os PLATFORM MINIMUM", args[0])
 		}
 		if _, twice := r.MinOS[p]; twice {
 			return fmt.Errorf("platform %s is named twice", args[0])

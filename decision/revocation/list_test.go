@@ -92,7 +92,7 @@ func TestExpiry(t *testing.T) {
 		if r := l.Match(id, nil, time.Now()); r == nil || r.ID != first.ID {
 			t.Errorf("just before its end: %+v", r)
 		}
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		if r := l.Match(id, nil, time.Now()); r == nil || r.ID != long.ID {
 			t.Errorf("at its end: %+v, want the longer one", r)
 		}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -27,7 +26,7 @@ type bench struct {
 }
 
 func main() {
-	err := errors.New("unknown role")
+	var err error
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == "load":
 		err = generate()

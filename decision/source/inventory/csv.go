@@ -16,11 +16,10 @@ import (
 
 // column is what one column of a CSV sets.
 type column struct {
-	at     int
-	name   string
-	kind   string // of an id; then set is nil
-	set    func(d *decision.Device, s string, now time.Time) error
-	strict bool // a value that does not parse makes the row bad
+	at   int
+	name string
+	kind string // of an id; then set is nil
+	set  func(d *decision.Device, s string, now time.Time) error
 }
 
 // layout is what a header says about the rows below it.
