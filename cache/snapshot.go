@@ -174,12 +174,8 @@ func readSealed(path string, key []byte, kind string, maxBody int64) (Header, []
 	if err != nil {
 		return Header{}, nil, err
 	}
-	limit := int64(snapshotOverhead) + int64(len(kind)) + max(maxBody, 0)
 	if !info.Mode().IsRegular() {
 		return Header{}, nil, fmt.Errorf("%w: not a regular file", ErrSnapshotCorrupt)
-	}
-	if info.Size() > limit {
-		return Header{}, nil, fmt.Errorf("%w: %d bytes, limit %d", ErrSnapshotCorrupt, info.Size(), limit)
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -189,6 +185,15 @@ func readSealed(path string, key []byte, kind string, maxBody int64) (Header, []
 		return Header{}, nil, err
 	}
 	defer f.Close()
+	// The file may have been replaced since: only what is open counts.
+	info, err = f.Stat()
+	if err != nil {
+		return Header{}, nil, err
+	}
+	limit := int64(snapshotOverhead) + int64(len(kind)) + max(maxBody, 0)
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return Header{}, nil, fmt.Errorf("%w: %d bytes, limit %d", ErrSnapshotCorrupt, info.Size(), limit)
+	}
 	// One byte more shows a file that grew, and saves ReadFull's guess of EOF.
 	buf := make([]byte, info.Size()+1)
 	n, err := io.ReadFull(f, buf)

@@ -38,8 +38,9 @@ func (a *App) deviceView(p *decision.Posture, now time.Time) DeviceView {
 	}
 	v.Owner = a.privacy.text(a.privacy.users, "u_", firstOf(p.OwnerUPN, p.OwnerID))
 	for f := range decision.NumFacts {
-		if s := factText(p, f); s != "" {
-			v.Facts[f.String()] = s
+		// The owner and the last check-in have members of their own.
+		if f != decision.FactOwner && f != decision.FactCheckIn && p.Source(f) != "" {
+			v.Facts[f.String()] = p.Value(f)
 		}
 	}
 	for i := range p.Evidence {
@@ -68,60 +69,6 @@ func optional(t time.Time) *time.Time {
 	}
 	t = t.UTC()
 	return &t
-}
-
-// factText prints a fact's value; "" for one that nobody reports, and for the
-// owner, who is shown elsewhere.
-func factText(p *decision.Posture, f decision.Fact) string {
-	if p.Source(f) == "" {
-		return ""
-	}
-	switch f {
-	case decision.FactManaged:
-		return p.Managed.String()
-	case decision.FactCompliance:
-		return p.Compliance.String()
-	case decision.FactEnabled:
-		return p.Enabled.String()
-	case decision.FactLifecycle:
-		return p.Lifecycle.String()
-	case decision.FactEncrypted:
-		return p.Encrypted.String()
-	case decision.FactUpdated:
-		return p.Updated.String()
-	case decision.FactJailbroken:
-		return p.Jailbroken.String()
-	case decision.FactMalware:
-		return p.Malware.String()
-	case decision.FactRisk:
-		return p.Risk.String()
-	case decision.FactOS:
-		return p.Platform.String() + " " + p.OSVersion.String()
-	case decision.FactTrust:
-		return p.Trust.String()
-	case decision.FactOwnership:
-		return p.Ownership.String()
-	case decision.FactSecureBoot:
-		return p.SecureBoot.String()
-	case decision.FactSupervised:
-		return p.Supervised.String()
-	case decision.FactAntivirus:
-		return p.Antivirus.String()
-	case decision.FactFirewall:
-		return p.Firewall.String()
-	case decision.FactApps:
-		return p.Apps.String()
-	case decision.FactSensor:
-		return p.Sensor.String()
-	case decision.FactExposure:
-		return p.Exposure.String()
-	case decision.FactUserEnabled:
-		return p.User.Enabled.String()
-	case decision.FactUserRisk:
-		return p.User.Risk.String()
-	case decision.FactOwner, decision.FactCheckIn, decision.NumFacts:
-	}
-	return ""
 }
 
 func (a *App) adminDevice(w http.ResponseWriter, id string) error {

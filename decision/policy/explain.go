@@ -188,7 +188,7 @@ func explainFacts(p *decision.Policy, e *decision.Engine, q *decision.Request) [
 		if source == "" && !wanted.Has(f) {
 			continue
 		}
-		x := ExplainedFact{Name: f.String(), Value: factValue(q.Posture, f), Source: source, Freshness: decision.FreshnessNone.String()}
+		x := ExplainedFact{Name: f.String(), Value: q.Posture.Value(f), Source: source, Freshness: decision.FreshnessNone.String()}
 		if source != "" {
 			x.Freshness = freshness(p, e, q, f).String()
 			x.AgeSeconds = age(q, source)
