@@ -8,10 +8,19 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/integration/rig"
 )
 
 func TestExplainOffline(t *testing.T) {
 	s := newStand(t, 0) // it runs meanwhile, on the same configuration
+	// The gateway writes its first snapshot, and the number beside it, right after
+	// the start: wait until they are in place.
+	rig.Eventually(t, 10*time.Second, "the first snapshot is written", func() bool {
+		names, _ := filepath.Glob(filepath.Join(s.Dir, "state", "source-inventory.snapshot*"))
+		return len(names) == 2 && strings.HasSuffix(names[0], ".snapshot") && strings.HasSuffix(names[1], ".seq")
+	})
 	before, lines := files(t, filepath.Join(s.Dir, "state")), strings.Count(s.Log(), `"logger":"compliance`)
 	dir := t.TempDir()
 	who := func(name, content string) string {

@@ -20,7 +20,7 @@ type goPackage struct {
 
 func packages(t *testing.T) []goPackage {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,GoFiles,Standard", "./...")
+	cmd := exec.Command("go", "list", "-pgo=off", "-json=ImportPath,Imports,GoFiles,Standard", "./...")
 	cmd.Dir = "../.."
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
