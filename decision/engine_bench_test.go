@@ -39,7 +39,7 @@ func eightRequirements() (*Engine, *Policy, *Request) {
 		{Kind: RequireEncrypted},
 		{Kind: RequireNotJailbroken},
 		{Kind: RequireRisk, Level: LevelMedium},
-		{Kind: RequireOS, MinOS: map[Platform]Version{Windows: {10, 0, 22631}, MacOS: {14, 5}}},
+		{Kind: RequireOS, MinOS: []OSFloor{{Windows, Version{10, 0, 22631}}, {MacOS, Version{14, 5}}}},
 		{Kind: RequireCheckedIn, Within: 14 * 24 * time.Hour},
 	}}
 	q := &Request{

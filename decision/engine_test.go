@@ -119,8 +119,8 @@ func TestDecide(t *testing.T) {
 			func(s *scene) { noDevice(s); s.policy.OnUnknown.StepUp = healthy },
 			"block: device_unidentified",
 		},
-		{"unlisted platform", []Requirement{{Kind: RequireOS, MinOS: map[Platform]Version{MacOS: {14}}}}, nil, "block: os_not_allowed(windows)"},
-		{"any version of a platform", []Requirement{{Kind: RequireOS, MinOS: map[Platform]Version{Windows: {}}}}, func(s *scene) { s.verdict.OSVersion = Version{} }, "allow"},
+		{"unlisted platform", []Requirement{{Kind: RequireOS, MinOS: []OSFloor{{MacOS, Version{14}}}}}, nil, "block: os_not_allowed(windows)"},
+		{"any version of a platform", []Requirement{{Kind: RequireOS, MinOS: []OSFloor{{Platform: Windows}}}}, func(s *scene) { s.verdict.OSVersion = Version{} }, "allow"},
 		{"expression yes", []Requirement{{Kind: RequireExpression, Expr: constant{is: Yes}}}, stranger, "allow"},
 		{"expression no about a stranger", []Requirement{require(RequireUser), {Kind: RequireExpression, Expr: constant{is: No}}}, stranger, "authenticate: sign_in_required"},
 		{"expression about an unnamed device", []Requirement{{Kind: RequireExpression, Expr: constant{facts: Facts(FactOS)}}}, noDevice, "block: device_unidentified"},
@@ -129,6 +129,12 @@ func TestDecide(t *testing.T) {
 			[]Requirement{{Kind: RequireExpression, Expr: constant{facts: Facts(FactUserRisk)}, Message: "m"}},
 			func(s *scene) { noDevice(s); s.record = nil },
 			"block: fact_unknown(m)",
+		},
+		{
+			"expression about a claim, nobody signed in",
+			[]Requirement{{Kind: RequireExpression, Expr: constant{user: true}, Message: "m"}},
+			func(s *scene) { stranger(s); s.policy.OnUnknown.Warn = true },
+			"authenticate: sign_in_required",
 		},
 		{"expression whose cause is ours", []Requirement{{Kind: RequireExpression, Expr: constant{cause: CauseThrottled, facts: Facts(FactApps)}}}, nil, "undecided: source_throttled"},
 	}

@@ -158,11 +158,15 @@ func (c *run) expression(r *Requirement) Tri {
 	if is == No {
 		return c.no(ExpressionFailed, r.Message)
 	}
-	facts := r.Expr.Facts()
-	if is == Unknown && facts&^userFacts != 0 && !c.deviceKnown {
-		return c.withoutDevice(r)
+	if is == Unknown { // perhaps only because nobody said who, or on what device
+		switch user, device := r.Expr.Subjects(); {
+		case user && !c.userKnown:
+			return c.needUser()
+		case device && !c.deviceKnown:
+			return c.withoutDevice(r)
+		}
 	}
-	for set := facts; set != 0; set &= set - 1 {
+	for set := r.Expr.Facts(); set != 0; set &= set - 1 {
 		f := Fact(bits.TrailingZeros32(uint32(set)))
 		from := c.q.Posture.from[f]
 		if from == 0 {

@@ -14,7 +14,7 @@ func TestInconsistentPostureIsUnknown(t *testing.T) {
 			continue
 		}
 		t.Run(k.String(), func(t *testing.T) {
-			r := Requirement{Kind: k, Level: LevelHigh, MinOS: map[Platform]Version{PlatformUnknown: {}}, Trusts: []Trust{TrustUnknown}, Within: time.Hour}
+			r := Requirement{Kind: k, Level: LevelHigh, MinOS: []OSFloor{{Platform: PlatformUnknown}}, Trusts: []Trust{TrustUnknown}, Within: time.Hour}
 			s := newScene(time.Now(), r)
 			s.verdict, s.record = nil, nil
 			s.tune = func(p *Posture) { p.from[f] = 1 } // a source for a value that is not there

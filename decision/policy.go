@@ -112,13 +112,20 @@ func (k Kind) Fact() (Fact, bool) {
 	return factOf[k], true
 }
 
+// OSFloor is one platform that a policy allows, from Min on. A zero Min allows
+// every version, also an unknown one.
+type OSFloor struct {
+	Platform Platform
+	Min      Version
+}
+
 // Requirement is one line of a policy.
 type Requirement struct {
 	Kind   Kind
 	Names  []string       // group, client: any of
 	Nets   []netip.Prefix // network: any of
 	Level  Level          // risk, user_risk: at most
-	MinOS  map[Platform]Version
+	MinOS  []OSFloor      // os: the platforms that may come
 	Trusts []Trust
 	Within time.Duration // checked_in
 	Proof  Proof
@@ -155,6 +162,8 @@ type Expression interface {
 	Eval(q *Request) (Tri, Cause)
 	// Facts returns the facts that the expression reads.
 	Facts() FactSet
+	// Subjects says whether it reads anything about the user or the device.
+	Subjects() (user, device bool)
 }
 
 // StepUp is a named way to show a stronger sign-in.

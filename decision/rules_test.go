@@ -9,7 +9,7 @@ import (
 func TestDecideIsDeterministic(t *testing.T) {
 	now := time.Now()
 	bad := newScene(now, require(RequireUser), require(RequireEncrypted), Requirement{Kind: RequireRisk, ElseStepUp: mfa},
-		Requirement{Kind: RequireOS, MinOS: map[Platform]Version{Windows: {11}, MacOS: {14}}})
+		Requirement{Kind: RequireOS, MinOS: []OSFloor{{Windows, Version{11}}, {MacOS, Version{14}}}})
 	bad.verdict.Encrypted = No
 	want := "block: not_encrypted, risk_too_high(low)=step_up, os_too_old(windows 10.0.22631 < 11)"
 	e, p, q := eightRequirements()

@@ -87,10 +87,14 @@ type constant struct {
 	is    Tri
 	cause Cause
 	facts FactSet
+	user  bool // reads what the token says
 }
 
 func (c constant) Eval(*Request) (Tri, Cause) { return c.is, c.cause }
 func (c constant) Facts() FactSet             { return c.facts }
+func (c constant) Subjects() (user, device bool) {
+	return c.user || c.facts&userFacts != 0, c.facts&^userFacts != 0
+}
 
 func require(k Kind) Requirement { return Requirement{Kind: k} }
 

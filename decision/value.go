@@ -123,18 +123,22 @@ func (c *run) osAtLeast(s *Posture, r *Requirement) Tri {
 	if s.Platform == PlatformUnknown {
 		return Unknown
 	}
-	floor, listed := r.MinOS[s.Platform]
-	switch {
-	case !listed:
-		return c.no(OSNotAllowed, s.Platform.String())
-	case floor.IsZero():
+	for i := range r.MinOS {
+		if r.MinOS[i].Platform != s.Platform {
+			continue
+		}
+		floor := r.MinOS[i].Min
+		switch {
+		case floor.IsZero():
+			return Yes
+		case s.OSVersion.IsZero():
+			return Unknown
+		case s.OSVersion.Less(floor):
+			return c.no(OSTooOld, s.Platform.String()+" "+s.OSVersion.String()+" < "+floor.String())
+		}
 		return Yes
-	case s.OSVersion.IsZero():
-		return Unknown
-	case s.OSVersion.Less(floor):
-		return c.no(OSTooOld, s.Platform.String()+" "+s.OSVersion.String()+" < "+floor.String())
 	}
-	return Yes
+	return c.no(OSNotAllowed, s.Platform.String())
 }
 
 // owner compares object ids where both sides have one, else principal names.

@@ -210,6 +210,9 @@ func (probe) Eval(*decision.Request) (decision.Tri, decision.Cause) {
 // Facts returns the one fact.
 func (f probe) Facts() decision.FactSet { return decision.Facts(decision.Fact(f)) }
 
+// Subjects are not asked about: the answer is never unknown.
+func (probe) Subjects() (user, device bool) { return false, false }
+
 func freshness(p *decision.Policy, e *decision.Engine, q *decision.Request, f decision.Fact) decision.Freshness {
 	ask := decision.Policy{Ages: p.Ages, Requirements: []decision.Requirement{{Kind: decision.RequireExpression, Expr: probe(f)}}}
 	var d decision.Decision

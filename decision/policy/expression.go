@@ -32,6 +32,9 @@ type expression struct {
 // Facts returns the facts that the expression reads.
 func (x *expression) Facts() decision.FactSet { return x.uses.facts }
 
+// Subjects says whether the expression reads user or device fields, or claims.
+func (x *expression) Subjects() (user, device bool) { return x.uses.user, x.uses.device }
+
 // Eval returns the result for one request. An evaluation error, such as a claim
 // that the token lacks, is a no. It allocates little and takes about a
 // microsecond.

@@ -50,7 +50,6 @@ func (c *compiler) compilePolicy(p *parsed, parent *decision.Policy) *decision.P
 		c.checkAges(p, out, parent)
 	}
 	c.requirements(p, out, parent)
-	c.checkStrangers(out)
 	c.checkPolling(out, agesPlace)
 	out.Revision = revision(out, c.attesting)
 	return out
@@ -212,40 +211,4 @@ func (c *compiler) requirement(s *statement, p *parsed) decision.Requirement {
 		c.bad.add(s.place, "%s: %s", s.text, lack)
 	}
 	return r
-}
-
-// userFacts are the facts about the user; all others are about the device.
-const userFacts = decision.FactSet(1<<decision.FactUserEnabled | 1<<decision.FactUserRisk)
-
-// checkStrangers refuses a policy that lets a stranger pass by accident. An
-// expression about the user is unknown while nobody is signed in, and so is one
-// about the proof or the record of a device that no credential names;
-// on_unknown warn, which is meant for missing facts, would let both pass.
-func (c *compiler) checkStrangers(p *decision.Policy) {
-	if !p.OnUnknown.Warn {
-		return
-	}
-	user, device := false, false
-	for i := range p.Requirements {
-		r := &p.Requirements[i]
-		switch r.Kind {
-		case decision.RequireUser, decision.RequireGroup, decision.RequireClient, decision.RequireStepUp, decision.RequireUserRisk:
-			user = true // even with else warn: somebody must be signed in
-		case decision.RequireDevice, decision.RequireProof:
-			device = device || !r.ElseWarn && r.Proof != decision.ProofAttested
-		}
-	}
-	for i := range p.Requirements {
-		r := &p.Requirements[i]
-		x, ok := r.Expr.(*expression)
-		if !ok || r.ElseWarn {
-			continue
-		}
-		switch u := x.uses; {
-		case u.user && !user:
-			c.bad.add(r.Place, "policy %s: %s: it reads the user, and on_unknown warn would let everybody pass who is not signed in; add: require user", p.Name, r.Text)
-		case u.device && u.facts&^userFacts == 0 && !device:
-			c.bad.add(r.Place, "policy %s: %s: it reads the device, and on_unknown warn would let every request pass that names none; add: require device", p.Name, r.Text)
-		}
-	}
 }

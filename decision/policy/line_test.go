@@ -33,8 +33,8 @@ func TestParseRequirement(t *testing.T) {
 		{`not malware`, req{Kind: decision.RequireNotMalware}},
 		{`risk at_most low`, req{Kind: decision.RequireRisk, Level: decision.LevelLow}},
 		{`user_risk at_most none`, req{Kind: decision.RequireUserRisk, Level: decision.LevelNone}},
-		{`os windows 10.0.22631 macos 14.5 linux 0`, req{Kind: decision.RequireOS, MinOS: map[decision.Platform]decision.Version{
-			decision.Windows: {10, 0, 22631}, decision.MacOS: {14, 5}, decision.Linux: {},
+		{`os windows 10.0.22631 macos 14.5 linux 0`, req{Kind: decision.RequireOS, MinOS: []decision.OSFloor{
+			{Platform: decision.Windows, Min: decision.Version{10, 0, 22631}}, {Platform: decision.MacOS, Min: decision.Version{14, 5}}, {Platform: decision.Linux},
 		}}},
 		{`trust joined hybrid_joined`, req{Kind: decision.RequireTrust, Trusts: []decision.Trust{decision.TrustJoined, decision.TrustHybridJoined}}},
 		{`ownership corporate`, req{Kind: decision.RequireOwnership}},

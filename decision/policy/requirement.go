@@ -192,7 +192,6 @@ func parseAtMost(args []string, r *requirement) error {
 }
 
 func parseOS(args []string, r *requirement) error {
-	r.MinOS = make(map[decision.Platform]decision.Version, len(args)/2)
 	for len(args) > 0 {
 		p, ok := platform(args[0])
 		if !ok {
@@ -201,14 +200,14 @@ func parseOS(args []string, r *requirement) error {
 		if len(args) == 1 {
 			return fmt.Errorf("missing minimum version after %s; write: require os PLATFORM MINIMUM", args[0])
 		}
-		if _, twice := r.MinOS[p]; twice {
+		if slices.ContainsFunc(r.MinOS, func(f decision.OSFloor) bool { return f.Platform == p }) {
 			return fmt.Errorf("platform %s is named twice", args[0])
 		}
 		v, err := decision.ParseVersion(args[1])
 		if err != nil || strings.Trim(args[1], "0123456789.") != "" || strings.Count(args[1], ".") > 3 {
 			return fmt.Errorf("bad version %q after %s: write up to four numbers such as 10.0.22631, or 0 for any", args[1], args[0])
 		}
-		r.MinOS[p] = v
+		r.MinOS = append(r.MinOS, decision.OSFloor{Platform: p, Min: v})
 		args = args[2:]
 	}
 	return nil
