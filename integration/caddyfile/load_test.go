@@ -116,7 +116,7 @@ func TestRefusedAtLoad(t *testing.T) {
 			name: "ages shorter than the time between two reads",
 			option: "issuer corp https://idp.corp.example {\naudience a\ndevice_claim d entra\n}\nsource inventory devices.json {\ncheck_interval 10m\n}\n" +
 				"policy p {\nrequire user\nrequire managed\nmax_age 5m\n}",
-			want: []string{"Caddyfile:17: policy p: max_age 5m is below the poll interval 10m of source inventory, which supplies managed"},
+			want: []string{"Caddyfile:17: policy p: max_age 5m is too short for the poll interval 10m of source inventory, which supplies managed; the shortest is 12m30s"},
 		},
 		{name: "operator token empty", option: "operator_token {env.EMPTY}\n" + network, want: []string{"operator_token", "{env.EMPTY}", "Caddyfile:4"}},
 		{name: "operator token short", option: "operator_token {env.SHORT}\n" + network, want: []string{"operator_token is shorter than 16 characters", "Caddyfile:4"}},

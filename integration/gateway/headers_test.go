@@ -142,8 +142,7 @@ func TestA1NoValueOfOurs(t *testing.T) {
 // TestA2StripOnEveryPath: also where nothing is enforced.
 func TestA2StripOnEveryPath(t *testing.T) {
 	s := newStand(t, standOptions{
-		Policies: usualPolicies + "\npolicy trial {\nrequire user\nrequire compliant\nreport_only unenforced until " +
-			time.Now().Add(48*time.Hour).Format(time.DateOnly) + "\n}",
+		Policies: usualPolicies + "\npolicy trial {\nrequire user\nrequire compliant\nreport_only unenforced until " + soon() + "\n}",
 		Directives: `
 		@exempt path /exempt
 		@other path /nobody
@@ -382,8 +381,7 @@ func TestA13SeveralCredentials(t *testing.T) {
 // TestA14UnverifiedIdentity: what was not verified is never shown to the app.
 func TestA14UnverifiedIdentity(t *testing.T) {
 	s := newStand(t, standOptions{
-		Policies: "policy trial {\nrequire user\nrequire compliant\nreport_only unenforced until " +
-			time.Now().Add(48*time.Hour).Format(time.DateOnly) + "\n}",
+		Policies:   "policy trial {\nrequire user\nrequire compliant\nreport_only unenforced until " + soon() + "\n}",
 		Directives: "compliance trial {\nidentity_headers Remote-User Remote-User-Id X-Device-Id X-Device-Compliance\nassertion on\n}",
 	})
 	other := rig.NewIssuer(t, s.Issuer.URL)

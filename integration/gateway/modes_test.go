@@ -9,8 +9,9 @@ import (
 	"github.com/gatehouse-project/gatehouse/integration/rig"
 )
 
-// soon is a date within the reach of `until`.
-func soon() string { return time.Now().Add(48 * time.Hour).Format(time.DateOnly) }
+// soon is a date within the reach of `until`, in UTC as there, and more than a
+// day away at any hour.
+func soon() string { return time.Now().UTC().AddDate(0, 0, 2).Format(time.DateOnly) }
 
 // TestReportOnlyAndShadow: what is on trial is counted and changes nothing.
 func TestReportOnlyAndShadow(t *testing.T) {

@@ -49,7 +49,7 @@ func TestFilesStaySmall(t *testing.T) {
 
 func TestEveryPackageHasDoc(t *testing.T) {
 	for _, p := range packages(t) {
-		dir := filepath.Join(repository, strings.TrimPrefix(p.ImportPath, module))
+		dir := filepath.Join(repository, p.room())
 		if strings.Contains(p.ImportPath, "/cmd/") || len(p.GoFiles) == 0 {
 			continue
 		}

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -9,19 +10,28 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision"
 )
 
-// ownTests are the reasons that need a gateway of their own, and the test of
-// this package that makes them.
-var ownTests = map[decision.Reason]string{
-	decision.RevocationListUnavailable: "TestRevocationListReason",
-	decision.VerdictExpired:            "TestVerdictExpiredReason",
+// ownTest is a test of this package that makes one reason, and the status that it
+// wants to see.
+type ownTest struct {
+	name   string
+	status int
+}
+
+// ownTests are the reasons that need a gateway of their own.
+var ownTests = map[decision.Reason]ownTest{
+	decision.RevocationListUnavailable: {"TestRevocationListReason", http.StatusServiceUnavailable},
+	decision.VerdictExpired:            {"TestVerdictExpiredReason", http.StatusServiceUnavailable},
 }
 
 // remoteOnly are the reasons that only a source behind a network can give: it
 // throttles, or a look-up of one device takes too long. A file does neither, so
-// that they are produced below HTTP, by the test named here.
-var remoteOnly = map[decision.Reason]string{
-	decision.SourceThrottled: "../../decision/freshness_test.go",
-	decision.LookupTimeout:   "../../decision/freshness_test.go",
+// that they are produced below HTTP, by the test named here, from a cause.
+var remoteOnly = map[decision.Reason]struct {
+	file  string
+	cause decision.Cause
+}{
+	decision.SourceThrottled: {"../../decision/freshness_test.go", decision.CauseThrottled},
+	decision.LookupTimeout:   {"../../decision/freshness_test.go", decision.CauseLookupTimeout},
 }
 
 // TestEveryReason fails when a reason of the catalogue is produced by no vector
@@ -43,12 +53,12 @@ func TestEveryReason(t *testing.T) {
 		note(f.reason.Code(), "TestRequestReasons")
 	}
 	for r, test := range ownTests {
-		note(r.Code(), test)
-		holds(t, "requests_test.go", "func "+test+"(")
+		note(r.Code(), test.name)
+		holds(t, "requests_test.go", "func "+test.name+"(")
 	}
-	for r, file := range remoteOnly {
-		note(r.Code(), file)
-		holds(t, file, r.Code())
+	for r, remote := range remoteOnly {
+		note(r.Code(), remote.file)
+		holds(t, remote.file, r.Code())
 	}
 	for r := decision.NoReason + 1; r < decision.NumReasons; r++ {
 		if produced[r.Code()] == "" {

@@ -212,6 +212,16 @@ func (g *Gateway) Stop() {
 	}
 }
 
+// Suspend stops the process as it stands, like a virtual machine that is paused,
+// until the returned function is called.
+func (g *Gateway) Suspend() (resume func()) {
+	g.t.Helper()
+	if err := g.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		g.t.Fatal(err)
+	}
+	return func() { _ = g.cmd.Process.Signal(syscall.SIGCONT) }
+}
+
 // Kill ends the process with SIGKILL and waits for its end.
 func (g *Gateway) Kill() {
 	_ = g.cmd.Process.Kill()

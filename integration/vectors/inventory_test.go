@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
 	"github.com/gatehouse-project/gatehouse/decision/source/inventory"
 )
 
@@ -39,6 +40,14 @@ func TestRowsReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sweep := source.NewSweep(0)
+	if err := src.Sync(t.Context(), sweep); err != nil {
+		t.Fatal(err)
+	}
+	table, err := sweep.Table()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range vs {
 		v := &vs[i]
 		if v.Inventory == nil {
@@ -48,11 +57,11 @@ func TestRowsReadBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := src.Lookup(t.Context(), decision.Key{Kind: decision.KindEntra, Value: v.DeviceID()})
-		if err != nil {
-			t.Errorf("%s:%d: %v", v.File, v.Line, err)
-		} else if !reflect.DeepEqual(got.Device, want) {
-			t.Errorf("%s:%d: %q\nread %+v\nwant %+v", v.File, v.Line, v.Name, got.Device, want)
+		row, ok := table.Find(decision.Key{Kind: decision.KindEntra, Value: v.DeviceID()})
+		if !ok {
+			t.Errorf("%s:%d: %q: the device is not in the table", v.File, v.Line, v.Name)
+		} else if got := table.Verdict(row).Device; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s:%d: %q\nread %+v\nwant %+v", v.File, v.Line, v.Name, got, want)
 		}
 	}
 }
