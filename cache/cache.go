@@ -188,16 +188,6 @@ func (c *Cache[K, V]) Len() int {
 	return n
 }
 
-// NegativeLen returns the number of negative entries, expired ones included.
-func (c *Cache[K, V]) NegativeLen() int {
-	n := 0
-	for i := range c.shards {
-		_, negatives := c.shards[i].len()
-		n += negatives
-	}
-	return n
-}
-
 // Range calls f for every value that has not expired until f returns false. It
 // copies one shard at a time and holds no lock while f runs, so f may use the
 // cache. What changes during the call may or may not be seen. The order is not

@@ -1,13 +1,11 @@
 package caddymodule
 
 import (
-	"context"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +14,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gatehouse-project/gatehouse/decision"
-	"github.com/gatehouse-project/gatehouse/decision/policy"
-	"github.com/gatehouse-project/gatehouse/decision/revocation"
 	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
@@ -117,6 +113,22 @@ func (a *App) operatorOnly(r *http.Request) error {
 	return nil
 }
 
+// OperatorRequest is the body of what loosens: POST /compliance/release and
+// POST /compliance/sources/NAME/accept.
+type OperatorRequest struct {
+	ID    string `json:"id"`              // of the revocation, or of the held change
+	Owner string `json:"owner,omitempty"` // who asks, for the log
+}
+
+// readOperatorCall reads a call that loosens, if the operator sent it.
+func (a *App) readOperatorCall(r *http.Request) (in OperatorRequest, err error) {
+	err = a.operatorOnly(r)
+	if err == nil {
+		err = readBody(r, &in)
+	}
+	return in, err
+}
+
 // Status is the answer of GET /compliance/status.
 type Status struct {
 	Ready       bool            `json:"ready"`
@@ -194,156 +206,8 @@ func (a *App) Status() *Status {
 	return st
 }
 
-// RevokeRequest is the body of POST /compliance/revoke. Exactly one of Device,
-// User and Certificate is given.
-type RevokeRequest struct {
-	Device      string `json:"device,omitempty"`      // kind:value, or a bare Entra id
-	User        string `json:"user,omitempty"`        // object id, gateway user id or sign-in name
-	Certificate string `json:"certificate,omitempty"` // SHA-256 of the certificate, hex
-	Reason      string `json:"reason"`
-	Owner       string `json:"owner,omitempty"` // who asked, for the log
-	For         string `json:"for,omitempty"`   // a duration; without it until released
-}
-
-// Revoked is the answer to POST /compliance/revoke.
-type Revoked struct {
-	revocation.Entry
-	// Known is false if no source has this device now: look twice at the id.
-	Known bool `json:"known"`
-}
-
-func (a *App) adminRevoke(w http.ResponseWriter, r *http.Request) error {
-	start := time.Now()
-	var in RevokeRequest
-	err := readBody(r, &in)
-	if err != nil {
-		return err
-	}
-	e := revocation.Entry{Reason: in.Reason, Owner: in.Owner, Since: start}
-	switch {
-	case in.Reason == "":
-		return apiError(http.StatusBadRequest, "say why: reason is empty")
-	case in.Device != "" && in.User == "" && in.Certificate == "":
-		e.Kind = "device"
-		e.Device, err = parseKey(in.Device)
-		if err == nil && !a.deviceKind(e.Device.Kind) && !a.knowsDevice(e.Device) {
-			err = fmt.Errorf("no source or credential uses device ids of kind %q: this would revoke nothing", clip(e.Device.Kind))
-		}
-	case in.User != "" && in.Device == "" && in.Certificate == "":
-		e.Kind, e.User = "user", in.User
-	case in.Certificate != "" && in.Device == "" && in.User == "":
-		e.Kind, e.Certificate = "certificate", in.Certificate
-	default:
-		return apiError(http.StatusBadRequest, "give exactly one of device, user and certificate")
-	}
-	if err != nil {
-		return apiError(http.StatusBadRequest, "%v", err)
-	}
-	if in.For != "" {
-		d, err := caddy.ParseDuration(in.For)
-		if err != nil || d <= 0 {
-			return apiError(http.StatusBadRequest, "for: %q is not a duration", clip(in.For))
-		}
-		e.Until = start.Add(d)
-	}
-	e, err = a.shared.revocations.Add(r.Context(), e)
-	if errors.Is(err, revocation.ErrInvalid) {
-		return apiError(http.StatusBadRequest, "revoke: %v", err)
-	}
-	if err != nil {
-		return apiError(http.StatusInternalServerError, "the revocation is not durable: %v", err)
-	}
-	a.shared.generation.Add(1)
-	a.meters.revocation.Observe(time.Since(start).Seconds())
-	a.log.Warn("revoked", zap.String("id", e.ID), zap.String("kind", e.Kind), zap.String("owner", clip(e.Owner)),
-		zap.String("reason", clip(e.Reason)), zap.String("actor", r.RemoteAddr))
-	return reply(w, Revoked{Entry: e, Known: e.Kind != revocation.KindDevice || a.knowsDevice(e.Device)})
-}
-
-// adminRevocations lists what is revoked, with privacy applied: the id is enough
-// to release an entry.
-func (a *App) adminRevocations(w http.ResponseWriter) error {
-	entries := a.shared.revocations.Entries(time.Now())
-	for i := range entries {
-		e := &entries[i]
-		e.User = a.privacy.text(a.privacy.users, "u_", e.User)
-		if e.Device.Value != "" {
-			e.Device.Value = a.privacy.device([]decision.Key{e.Device})
-		}
-	}
-	return reply(w, map[string]any{"revocations": entries})
-}
-
-// deviceKind reports whether a credential may show ids of this kind.
-func (a *App) deviceKind(kind string) bool {
-	switch kind {
-	case decision.KindEntra, decision.KindIntune, decision.KindSerial:
-		return true
-	}
-	for _, is := range a.Issuers {
-		if is.DeviceKind == kind {
-			return true
-		}
-	}
-	if a.ClientCertificate != nil {
-		for _, words := range a.ClientCertificate.DeviceID {
-			if len(words) > 0 && words[0] == kind {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// knowsDevice reports whether any source has the device in memory.
-func (a *App) knowsDevice(k decision.Key) bool {
-	for _, s := range a.sources {
-		if s.runner.Find([]decision.Key{k}).Verdict != nil {
-			return true
-		}
-	}
-	return false
-}
-
-func (a *App) adminRelease(w http.ResponseWriter, r *http.Request) error {
-	err := a.operatorOnly(r)
-	if err != nil {
-		return err
-	}
-	var in struct {
-		ID    string `json:"id"`
-		Owner string `json:"owner"`
-	}
-	err = readBody(r, &in)
-	if err != nil {
-		return err
-	}
-	// The journal keeps one entry per owner, so that nobody lifts another's by
-	// accident; the operator may lift any.
-	entries := a.shared.revocations.Entries(time.Now())
-	i := slices.IndexFunc(entries, func(e revocation.Entry) bool { return e.ID == in.ID })
-	if i < 0 {
-		return apiError(http.StatusNotFound, "no revocation %q is in force", clip(in.ID))
-	}
-	err = a.shared.revocations.Release(r.Context(), in.ID, entries[i].Owner)
-	if err != nil {
-		return apiError(http.StatusInternalServerError, "release: %v", err)
-	}
-	a.shared.generation.Add(1)
-	a.log.Warn("released", zap.String("id", clip(in.ID)), zap.String("owner", clip(in.Owner)), zap.String("actor", r.RemoteAddr))
-	return reply(w, map[string]string{"released": in.ID})
-}
-
 func (a *App) adminAccept(w http.ResponseWriter, r *http.Request, name string) error {
-	err := a.operatorOnly(r)
-	if err != nil {
-		return err
-	}
-	var in struct {
-		ID    string `json:"id"`
-		Owner string `json:"owner"`
-	}
-	err = readBody(r, &in)
+	in, err := a.readOperatorCall(r)
 	if err != nil {
 		return err
 	}
@@ -362,29 +226,6 @@ func (a *App) adminAccept(w http.ResponseWriter, r *http.Request, name string) e
 	return apiError(http.StatusNotFound, "no source %q", clip(name))
 }
 
-func (a *App) adminExplain(w http.ResponseWriter, r *http.Request) error {
-	var in ExplainRequest
-	err := readBody(r, &in)
-	if err != nil {
-		return err
-	}
-	x, err := a.Explain(&in, time.Now())
-	if err != nil {
-		return apiError(http.StatusBadRequest, "%v", err)
-	}
-	return reply(w, a.filtered(x))
-}
-
-// filtered applies privacy to the one fact that names a person.
-func (a *App) filtered(x *policy.Explanation) *policy.Explanation {
-	for i := range x.Facts {
-		if f := &x.Facts[i]; f.Name == decision.FactOwner.String() && f.Source != "" {
-			f.Value = a.privacy.text(a.privacy.users, "u_", f.Value)
-		}
-	}
-	return x
-}
-
 func (a *App) adminRefresh(w http.ResponseWriter, r *http.Request, id string) error {
 	key, err := parseKey(id)
 	if err != nil {
@@ -392,13 +233,7 @@ func (a *App) adminRefresh(w http.ResponseWriter, r *http.Request, id string) er
 	}
 	var errs []error
 	for _, s := range a.sources {
-		// A source that lists everything is read again as a whole: for a file that
-		// is no dearer than looking for one row.
-		refresh := s.runner.SyncNow
-		if s.remote {
-			refresh = func(ctx context.Context) error { return s.runner.Refresh(ctx, key) }
-		}
-		err := refresh(r.Context())
+		err := s.runner.Refresh(r.Context(), key)
 		if err != nil && !errors.Is(err, source.ErrUnknownDevice) {
 			errs = append(errs, fmt.Errorf("%s: %w", s.runner.State().Name, err))
 		}
@@ -432,86 +267,6 @@ func limitOf(r *http.Request, most int) (int, error) {
 		return 0, apiError(http.StatusBadRequest, "limit is a number from 1 to %d", most)
 	}
 	return n, nil
-}
-
-// DecisionView is one remembered decision as the admin API shows it.
-type DecisionView struct {
-	ID       string       `json:"decision_id"`
-	Time     time.Time    `json:"time"`
-	Outcome  string       `json:"outcome"`
-	Mode     string       `json:"mode"`
-	Policy   string       `json:"policy"`
-	Revision string       `json:"revision"`
-	Reasons  []ReasonView `json:"reasons"`
-	User     string       `json:"user,omitempty"`
-	Device   string       `json:"device,omitempty"`
-	Host     string       `json:"host"`
-	Method   string       `json:"method"`
-	Path     string       `json:"path"`
-	ClientIP string       `json:"client_ip"`
-	Fresh    string       `json:"freshness"`
-	Micros   int64        `json:"duration_us"`
-	// Explanation is given for a single decision.
-	Explanation *policy.Explanation `json:"explanation,omitempty"`
-}
-
-// ReasonView is one finding of a remembered decision.
-type ReasonView struct {
-	Code   string `json:"code"`
-	Effect string `json:"effect"`
-	Param  string `json:"parameter,omitempty"`
-	Source string `json:"source,omitempty"`
-	Place  string `json:"place,omitempty"`
-}
-
-func (a *App) view(rec *decisionRecord) DecisionView {
-	v := DecisionView{
-		ID: rec.ID, Time: rec.Request.Now.UTC(), Outcome: rec.Outcome.String(), Mode: modeNames[rec.Mode],
-		Policy: rec.Policy.Name, Revision: rec.Policy.Revision, Host: clip(rec.Request.Host), Method: clip(rec.Request.Method),
-		Path: clip(rec.Request.Path), ClientIP: rec.Request.ClientIP.String(), Fresh: rec.Fresh.String(),
-		Micros: rec.Took.Microseconds(), Reasons: []ReasonView{},
-	}
-	for i := range rec.Findings {
-		f := &rec.Findings[i]
-		rv := ReasonView{Code: f.Reason.Code(), Effect: f.Effect.String(), Param: f.Param, Source: f.Source}
-		if f.Requirement != nil {
-			rv.Place = f.Requirement.Place
-		}
-		v.Reasons = append(v.Reasons, rv)
-	}
-	if id := rec.Request.Identity; id != nil {
-		v.User, v.Device = a.privacy.user(&id.User), a.privacy.device(id.Device.Keys)
-	}
-	return v
-}
-
-func (a *App) adminDecisions(w http.ResponseWriter, r *http.Request) error {
-	n, err := limitOf(r, 1000)
-	if err != nil {
-		return err
-	}
-	q := r.URL.Query()
-	recs := a.shared.ring.latest(n, time.Now(), a.privacy.retain, func(rec *decisionRecord) bool {
-		return (q.Get("outcome") == "" || q.Get("outcome") == rec.Outcome.String()) &&
-			(q.Get("policy") == "" || q.Get("policy") == rec.Policy.Name)
-	})
-	views := make([]DecisionView, 0, len(recs))
-	for i := range recs {
-		views = append(views, a.view(&recs[i]))
-	}
-	return reply(w, map[string]any{"decisions": views})
-}
-
-func (a *App) adminDecision(w http.ResponseWriter, id string) error {
-	recs := a.shared.ring.latest(1, time.Now(), a.privacy.retain, func(rec *decisionRecord) bool { return rec.ID == id })
-	if len(recs) == 0 {
-		return apiError(http.StatusNotFound, "no decision %q is remembered", clip(id))
-	}
-	v := a.view(&recs[0])
-	if recs[0].Request.Identity != nil && !recs[0].Fault {
-		v.Explanation = a.filtered(policy.Explain(recs[0].Policy, a.engine, &recs[0].Request))
-	}
-	return reply(w, v)
 }
 
 var _ caddy.AdminRouter = (*adminAPI)(nil)

@@ -52,6 +52,7 @@ type runtime struct {
 
 	logAll       bool
 	needClientIP bool
+	needHost     bool
 	lookups      bool
 
 	remembering map[*caddyhttp.Server]bool // servers whose connections have a memo
@@ -96,8 +97,8 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.logAll = a.DecisionLog == "all"
 	for _, step := range []func(caddy.Context) error{
-		a.provisionKeys, a.provisionState, a.provisionSources, a.provisionTokens, a.provisionCertificates,
-		a.provisionPolicies, a.provisionIdentifier, a.provisionPages,
+		a.provisionKeys, a.provisionPrivacy, a.provisionOperator, a.provisionState, a.provisionSources, a.provisionTokens,
+		a.provisionCertificates, a.provisionPolicies, a.provisionIdentifier, a.provisionPages,
 	} {
 		err := step(ctx)
 		if err != nil {
@@ -136,6 +137,7 @@ func (a *App) validate() error {
 	return errors.Join(errs...)
 }
 
+// provisionKeys loads the root secret and derives what only keys are made of.
 func (a *App) provisionKeys(ctx caddy.Context) (err error) {
 	keys := Keys{}
 	if a.Keys != nil {
@@ -153,9 +155,10 @@ func (a *App) provisionKeys(ctx caddy.Context) (err error) {
 		return err
 	}
 	a.asserter, err = newAsserter(signing)
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+func (a *App) provisionPrivacy(caddy.Context) error {
 	hashing, err := a.root.derive("privacy", 32)
 	if err != nil {
 		return err
@@ -167,17 +170,24 @@ func (a *App) provisionKeys(ctx caddy.Context) (err error) {
 	if a.privacy.retain == 0 {
 		a.privacy.retain = 24 * time.Hour
 	}
-	if a.OperatorToken != "" {
-		if !isPlaceholder(a.OperatorToken) {
-			return a.at(errors.New(literalOperatorToken))
-		}
-		a.operator, err = caddy.NewReplacer().ReplaceOrErr(a.OperatorToken, true, true)
-		if err != nil {
-			return a.at(fmt.Errorf("operator_token: %w", err))
-		}
-		if len(a.operator) < minOperatorToken {
-			return a.at(fmt.Errorf("operator_token is shorter than %d characters", minOperatorToken))
-		}
+	return nil
+}
+
+const literalOperatorToken = "operator_token would be readable in the running configuration; write {env.NAME} or {file./path} instead"
+
+func (a *App) provisionOperator(caddy.Context) (err error) {
+	if a.OperatorToken == "" {
+		return nil
+	}
+	if !isPlaceholder(a.OperatorToken) {
+		return a.at(errors.New(literalOperatorToken))
+	}
+	a.operator, err = resolveErr(a.OperatorToken)
+	if err != nil {
+		return a.at(fmt.Errorf("operator_token: %w", err))
+	}
+	if len(a.operator) < minOperatorToken {
+		return a.at(fmt.Errorf("operator_token is shorter than %d characters", minOperatorToken))
 	}
 	return nil
 }
@@ -209,7 +219,7 @@ func (a *App) provisionPolicies(caddy.Context) error {
 		env.Facts |= facts
 		env.Sources = append(env.Sources, st.Name)
 		if !s.remote { // a source that is only asked about single devices has no sweep to wait for
-			env.PollIntervals[st.Name] = s.poll
+			env.PollIntervals[st.Name] = s.runner.Poll()
 		}
 	}
 	env.FactsFrom = a.factsFrom
@@ -229,6 +239,7 @@ func (a *App) provisionPolicies(caddy.Context) error {
 		a.bound[name] = b
 		for i := range p.Requirements {
 			k := p.Requirements[i].Kind
+			a.needHost = a.needHost || k == decision.RequireExpression
 			a.needClientIP = a.needClientIP || k == decision.RequireNetwork || k == decision.RequireExpression
 		}
 	}
@@ -314,10 +325,10 @@ func (a *App) provisionIdentifier(caddy.Context) error {
 	if fc := a.ForwardedCertificate; fc != nil {
 		dialect, from, err := fc.compile()
 		if err != nil {
-			return fmt.Errorf("forwarded_certificate (%s): %w", fc.Place, err)
+			return fmt.Errorf("forwarded_certificate%s: %w", inBrackets(fc.Place), err)
 		}
 		if a.certs == nil {
-			return fmt.Errorf("forwarded_certificate (%s) needs a client_certificate block that says which authorities issue device certificates", fc.Place)
+			return fmt.Errorf("forwarded_certificate%s needs a client_certificate block that says which authorities issue device certificates", inBrackets(fc.Place))
 		}
 		a.identifier.forward = &forwardTrust{dialect: dialect, from: from}
 	}

@@ -59,11 +59,11 @@ func newAsserter(keys []*ecdsa.PrivateKey) (*asserter, error) {
 // assert sets the assertion header. If signing fails the header stays absent: the
 // app must treat that as no assertion.
 func (a *App) assert(r *http.Request, x *exchange) {
-	key := assertionKey{entry: x.creds.entry, host: x.req.Host, compliance: x.compliance()}
+	key := assertionKey{entry: x.creds.entry, host: siteName(r), compliance: x.compliance()}
 	signed, res := a.asserter.made.Get(key)
 	if res != cache.Hit {
 		var err error
-		signed, err = a.asserter.sign(x)
+		signed, err = a.asserter.sign(x, key.host)
 		if err != nil {
 			a.log.Error("signing assertion failed")
 			return
@@ -73,10 +73,10 @@ func (a *App) assert(r *http.Request, x *exchange) {
 	r.Header[headerAssertion] = []string{signed}
 }
 
-func (s *asserter) sign(x *exchange) (string, error) {
+func (s *asserter) sign(x *exchange, host string) (string, error) {
 	e := x.creds.entry
 	claims := jwt.MapClaims{
-		"iss": "gatehouse", "aud": x.req.Host, "iat": x.start.Unix(), "exp": x.start.Add(assertionLife).Unix(),
+		"iss": "gatehouse", "aud": host, "iat": x.start.Unix(), "exp": x.start.Add(assertionLife).Unix(),
 		"proof": e.Device.Proof.String(), "compliance": x.compliance().String(),
 	}
 	if e.User.Known() {

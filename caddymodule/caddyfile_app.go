@@ -250,7 +250,7 @@ func parseSource(d *caddyfile.Dispenser, app *App) error {
 	if err != nil {
 		return err
 	}
-	if p, ok := unm.(interface{ SetPlace(string) }); ok {
+	if p, ok := unm.(SourcePlacer); ok {
 		p.SetPlace(where)
 	}
 	if m, ok := unm.(SourceModule); ok {

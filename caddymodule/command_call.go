@@ -14,6 +14,8 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-project/gatehouse/decision/policy"
 )
 
 // adminFlags say which running gateway a command asks.
@@ -110,29 +112,26 @@ func askAdmin[T any](cmd *cobra.Command, method, uri string, in any, token strin
 	return nil
 }
 
+// askOperator is askAdmin for a call that loosens; it needs operatorFlags.
+func askOperator[T any](cmd *cobra.Command, uri, id string, show func(io.Writer, *T)) error {
+	token, err := operatorToken(cmd)
+	if err != nil {
+		return err
+	}
+	in := OperatorRequest{ID: id, Owner: flagValue(cmd, "owner")}
+	return askAdmin(cmd, http.MethodPost, uri, in, token, show)
+}
+
 // columns prints aligned rows; the first is the heading.
 func columns(w io.Writer, rows ...[]string) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		for i, cell := range row {
-			row[i] = visible(cell)
+			row[i] = policy.Visible(cell)
 		}
 		fmt.Fprintln(t, strings.TrimRight(strings.Join(row, "\t"), "\t"))
 	}
 	_ = t.Flush() // standard output: nobody to tell
-}
-
-// visible replaces control characters: names come from outside, terminals obey them.
-func visible(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // operatorToken reads the token from a file, never from the command line, where

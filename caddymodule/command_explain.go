@@ -170,7 +170,7 @@ func explainDecision(cmd *cobra.Command, id string) (int, error) {
 		_, err = w.Write(raw)
 		return explainStatus(v.Outcome), err
 	}
-	fmt.Fprintf(w, "decision %s at %s: %s (%s)\n", visible(v.ID), v.Time.UTC().Format(time.RFC3339), v.Outcome, v.Mode)
+	fmt.Fprintf(w, "decision %s at %s: %s (%s)\n", policy.Visible(v.ID), v.Time.UTC().Format(time.RFC3339), v.Outcome, v.Mode)
 	columns(w,
 		[]string{"  request", v.Method + " " + v.Host + v.Path, "from " + v.ClientIP},
 		[]string{"  user", v.User}, []string{"  device", v.Device})
@@ -180,7 +180,7 @@ func explainDecision(cmd *cobra.Command, id string) (int, error) {
 	}
 	// The request itself or its credential was at fault: no policy was asked.
 	for _, r := range v.Reasons {
-		fmt.Fprintf(w, "  reason   %s  %s\n", r.Code, visible(r.Param))
+		fmt.Fprintf(w, "  reason   %s  %s\n", r.Code, policy.Visible(r.Param))
 	}
 	return explainStatus(v.Outcome), nil
 }

@@ -49,7 +49,7 @@ func openOffline(file, adapter string, warn io.Writer) (*offline, error) {
 	for _, s := range o.app.sources {
 		if st := s.runner.State(); !st.Loaded() {
 			why := firstOf(s.runner.Status().LastError, "it is not a local file")
-			fmt.Fprintf(warn, "note: nothing is known offline from source %s (%s); what only it knows is undecided\n", st.Name, visible(why))
+			fmt.Fprintf(warn, "note: nothing is known offline from source %s (%s); what only it knows is undecided\n", st.Name, policy.Visible(why))
 		}
 	}
 	return o, nil

@@ -15,6 +15,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/gatehouse-project/gatehouse/decision/policy"
 	"github.com/gatehouse-project/gatehouse/decision/revocation"
 	"github.com/gatehouse-project/gatehouse/decision/source"
 )
@@ -76,7 +77,7 @@ func runRevoke(cmd *cobra.Command, _ []string) error {
 		if !e.Until.IsZero() {
 			until = "until " + e.Until.UTC().Format(time.RFC3339)
 		}
-		fmt.Fprintf(w, "revoked %s %s, %s\nid %s\n", e.Kind, visible(subject(e)), until, e.ID)
+		fmt.Fprintf(w, "revoked %s %s, %s\nid %s\n", e.Kind, policy.Visible(subject(e)), until, e.ID)
 		if !done.Known {
 			fmt.Fprintln(w, "Careful: no source has this device now. Check the id.")
 		}
@@ -104,13 +105,8 @@ This loosens, so it needs the operator token of the configuration.
 			jsonFlag(cmd)
 			cmd.Args = exactly("the id of the revocation")
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {
-				token, err := operatorToken(cmd)
-				if err != nil {
-					return err
-				}
-				in := map[string]string{"id": args[0], "owner": flagValue(cmd, "owner")}
-				return askAdmin(cmd, http.MethodPost, "release", in, token, func(w io.Writer, _ *map[string]string) {
-					fmt.Fprintf(w, "released %s\n", visible(args[0]))
+				return askOperator(cmd, "release", args[0], func(w io.Writer, _ *map[string]string) {
+					fmt.Fprintf(w, "released %s\n", policy.Visible(args[0]))
 				})
 			}
 		},
@@ -132,14 +128,9 @@ needs the operator token of the configuration.
 			jsonFlag(cmd)
 			cmd.Args = exactly("the source's name", "the id of the held change")
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {
-				token, err := operatorToken(cmd)
-				if err != nil {
-					return err
-				}
-				in := map[string]string{"id": args[1], "owner": flagValue(cmd, "owner")}
 				uri := "sources/" + url.PathEscape(args[0]) + "/accept"
-				return askAdmin(cmd, http.MethodPost, uri, in, token, func(w io.Writer, s *source.Status) {
-					fmt.Fprintf(w, "accepted; source %s now has %d devices\n", visible(s.Name), s.Devices)
+				return askOperator(cmd, uri, args[1], func(w io.Writer, s *source.Status) {
+					fmt.Fprintf(w, "accepted; source %s now has %d devices\n", policy.Visible(s.Name), s.Devices)
 				})
 			}
 		},

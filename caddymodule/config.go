@@ -48,7 +48,6 @@ type App struct {
 	// configuration as written. Without it these calls answer 403.
 	OperatorToken string `json:"operator_token,omitempty"`
 
-	// Place is where the option stands in a Caddyfile, for messages.
 	// Place is where it was written, FILE:LINE, for messages.
 	Place string `json:"place,omitempty"`
 

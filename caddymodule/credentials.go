@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -17,28 +18,10 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision/identity"
 )
 
-// resolve replaces {env.*} and {file.*} in a configured value; "" if it cannot.
-// Use resolveErr where an empty value must not pass.
-func resolve(s string) string {
-	v, err := resolveErr(s)
-	if err != nil {
-		return ""
-	}
-	return v
-}
-
-// isPlaceholder reports whether s is one placeholder of the environment or a file.
-func isPlaceholder(s string) bool {
-	return (strings.HasPrefix(s, "{env.") || strings.HasPrefix(s, "{file.")) && strings.HasSuffix(s, "}") && strings.Count(s, "{") == 1
-}
-
-const literalOperatorToken = "operator_token would be readable in the running configuration; write {env.NAME} or {file./path} instead"
-
-func resolveErr(s string) (string, error) {
-	if !strings.Contains(s, "{") {
-		return s, nil
-	}
-	return caddy.NewReplacer().ReplaceOrErr(s, true, true)
+// pooledTokens is a token verifier with its keys and remembered tokens.
+type pooledTokens struct {
+	background
+	*identity.Tokens
 }
 
 func (a *App) provisionTokens(caddy.Context) error {
@@ -58,7 +41,7 @@ func (a *App) provisionTokens(caddy.Context) error {
 		seen[is.Name] = true
 		io, err := is.options()
 		if err != nil {
-			return fmt.Errorf("issuer %s (%s): %w", is.Name, is.Place, err)
+			return fmt.Errorf("issuer %s%s: %w", is.Name, inBrackets(is.Place), err)
 		}
 		o.Issuers = append(o.Issuers, io)
 	}
@@ -69,13 +52,16 @@ func (a *App) provisionTokens(caddy.Context) error {
 	a.tokensKey = key
 	a.tokens, err = pooled(a, key, func() (*pooledTokens, error) {
 		t, err := identity.NewTokens(o)
-		return &pooledTokens{Tokens: t}, err
+		if err != nil {
+			return nil, err
+		}
+		return &pooledTokens{background: background{begin: t.Start, end: t.Close}, Tokens: t}, nil
 	})
 	var wrong *identity.IssuerError
 	if errors.As(err, &wrong) {
 		for _, is := range a.Issuers {
 			if is.Name == wrong.Name {
-				return fmt.Errorf("issuer %s (%s): %w", is.Name, is.Place, wrong.Err)
+				return fmt.Errorf("issuer %s%s: %w", is.Name, inBrackets(is.Place), wrong.Err)
 			}
 		}
 	}
@@ -152,12 +138,20 @@ func (cc *ClientCertificate) options() (identity.CertificateOptions, error) {
 	return o, nil
 }
 
+// pooledCertificates is a certificate checker with its revocation lists.
+type pooledCertificates struct {
+	background
+	*identity.Certificates
+	roots []*x509.Certificate
+	crls  []*identity.CRL
+}
+
 func (a *App) provisionCertificates(caddy.Context) error {
 	cc := a.ClientCertificate
 	if cc == nil {
 		return nil
 	}
-	at := func(err error) error { return fmt.Errorf("client_certificate (%s): %w", cc.Place, err) }
+	at := func(err error) error { return fmt.Errorf("client_certificate%s: %w", inBrackets(cc.Place), err) }
 	err := cc.validate()
 	if err != nil {
 		return at(err)
@@ -199,6 +193,16 @@ func (a *App) provisionCertificates(caddy.Context) error {
 
 func (a *App) newCertificates(cc *ClientCertificate, o identity.CertificateOptions) (*pooledCertificates, error) {
 	p := &pooledCertificates{roots: o.RootCerts}
+	p.begin = func(ctx context.Context) {
+		for _, l := range p.crls {
+			l.Start(ctx)
+		}
+	}
+	p.end = func() {
+		for _, l := range p.crls {
+			l.Close()
+		}
+	}
 	keys, err := a.root.derive("crl", 32)
 	if err != nil {
 		return nil, err

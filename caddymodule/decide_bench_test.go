@@ -159,7 +159,8 @@ func (b *bench) get() *http.Request {
 func (b *bench) decideOnce(tb testing.TB, r *http.Request, x *exchange, header []string, start time.Time) {
 	*x = exchange{start: start, orig: r.URL}
 	r.Header["Authorization"] = header
-	_, d := b.handler.decide(r, x, b.handler.Rules)
+	f, _ := b.handler.checkRequest(r, x, b.handler.Rules)
+	_, d := b.handler.decide(r, x, b.handler.Rules, f)
 	if d == nil || d.Outcome != decision.Allow {
 		tb.Fatalf("not allowed: %+v", d)
 	}

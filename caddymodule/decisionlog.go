@@ -2,7 +2,9 @@ package caddymodule
 
 import (
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/hex"
 	"net/http"
 	"slices"
@@ -95,11 +97,11 @@ func (a *App) record(r *http.Request, x *exchange, d *decision.Decision, mode in
 		Outcome: d.Outcome, Policy: d.Policy, Fresh: d.Freshness, Request: x.req,
 	}
 	if rec.Request.Identity == nil {
-		rec.Request = decision.Request{Now: x.start, Method: r.Method, Host: bareHost(r.Host), Path: x.orig.Path}
+		rec.Request = decision.Request{Now: x.start, Method: r.Method, Path: x.orig.Path}
 	}
 	// Only this much of what the client sent is kept: the ring must not grow with
 	// the length of paths.
-	rec.Request.Host, rec.Request.Path = keep(rec.Request.Host), keep(rec.Request.Path)
+	rec.Request.Host, rec.Request.Path = keep(siteName(r)), keep(rec.Request.Path)
 	rec.Request.Method = keep(rec.Request.Method)
 	if !rec.Request.ClientIP.IsValid() {
 		rec.Request.ClientIP = clientIP(r)
@@ -195,4 +197,40 @@ func firstOf(values ...string) string {
 		}
 	}
 	return ""
+}
+
+func reasonCodes(d *decision.Decision) []string {
+	if d == nil {
+		return nil
+	}
+	codes := make([]string, len(d.Findings))
+	for i := range d.Findings {
+		codes[i] = d.Findings[i].Reason.Code()
+	}
+	return codes
+}
+
+// logFields adds our fields to the site's access log.
+func (a *App) logFields(r *http.Request, x *exchange) {
+	extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
+	if !ok || x.result == nil {
+		return
+	}
+	extra.Set(zap.String("compliance.outcome", x.result.Outcome.String()))
+	extra.Set(zap.String("compliance.policy", x.result.Policy.Name))
+	extra.Set(zap.Strings("compliance.reasons", reasonCodes(x.result)))
+	if x.id != "" {
+		extra.Set(zap.String("compliance.decision_id", x.id))
+	}
+	extra.Set(zap.String("compliance.freshness", x.result.Freshness.String()))
+}
+
+var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
+
+// newDecisionID makes an id that a person can read out: 80 random bits in
+// Crockford's alphabet, which has no l, o, i or u to mix up.
+func newDecisionID() string {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return idEncoding.EncodeToString(b[:])
 }

@@ -70,7 +70,7 @@ func (a *App) Explain(in *ExplainRequest, now time.Time) (*policy.Explanation, e
 	}
 	q := decision.Request{
 		Now: now, Identity: id, Posture: a.directory.Posture(id),
-		Method: firstOf(in.Method, "GET"), Host: in.Host, Path: firstOf(in.Path, "/"),
+		Method: firstOf(in.Method, "GET"), Host: strings.ToLower(in.Host), Path: firstOf(in.Path, "/"),
 	}
 	if in.ClientIP != "" {
 		q.ClientIP, err = netip.ParseAddr(in.ClientIP)

@@ -124,18 +124,25 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return next.ServeHTTP(w, r)
 	}
 
-	f, d := h.decide(r, x, rules)
-	if d == nil || d.Outcome == decision.Allow {
-		if d == nil && f.reason == decision.PreflightNotAllowed && f.status == http.StatusNoContent {
-			return h.app.answerPreflight(w, r, rules)
-		}
-		if f.reason == decision.PreflightNotAllowed {
-			stripPreflight(r.Header)
-		}
+	f, pre := fault{}, noPreflight
+	if enforces(rules, x.start) {
+		f, pre = h.checkRequest(r, x, rules)
+	}
+	switch pre {
+	case preflightAnswered:
+		return answerPreflight(w, r)
+	case preflightPassed:
+		stripPreflight(r.Header)
 		h.admit(r, x, rules)
 		return next.ServeHTTP(w, r)
+	case noPreflight:
 	}
-	return h.app.refuse(w, r, x, d, f, rules)
+	f, d := h.decide(r, x, rules, f)
+	if d != nil && d.Outcome != decision.Allow {
+		return h.app.refuse(w, r, x, d, f, rules)
+	}
+	h.admit(r, x, rules)
+	return next.ServeHTTP(w, r)
 }
 
 // match collects the rules that cover the request; off is true if one of them
@@ -178,20 +185,13 @@ func (h *Handler) exchange(r *http.Request) (x *exchange, first bool) {
 	return x, true
 }
 
-// decide evaluates the rules' policies. It returns the most severe decision of
-// those that are enforced, or nil if nothing is enforced here. Policies on trial
-// and shadows are evaluated and counted, and change nothing.
-func (h *Handler) decide(r *http.Request, x *exchange, rules []*Rule) (fault, *decision.Decision) {
+// decide evaluates the rules' policies, and reads the credentials first unless
+// the request's shape is at fault already. It returns the most severe decision of
+// those that are enforced, or nil if nothing is enforced here, and the fault that
+// it rests on. Policies on trial and shadows are evaluated and counted, and change
+// nothing.
+func (h *Handler) decide(r *http.Request, x *exchange, rules []*Rule, f fault) (fault, *decision.Decision) {
 	app := h.app
-	enforced := false
-	for _, rule := range rules {
-		e, _ := rule.policy.Split(x.start)
-		enforced = enforced || e != nil
-	}
-	f := h.checkRequest(r, x, rules, enforced)
-	if f.reason == decision.PreflightNotAllowed && f.status != http.StatusForbidden {
-		return f, nil // a preflight that is answered or passed on
-	}
 	if !f.bad() {
 		if !x.known {
 			x.creds = app.identifier.identify(r, &x.fwd, x.start)
@@ -257,7 +257,9 @@ func (a *App) fillRequest(r *http.Request, x *exchange) {
 	e := x.creds.entry
 	x.req = decision.Request{
 		Now: x.start, Identity: &e.Identity, Method: r.Method, Path: x.orig.Path,
-		Host: strings.ToLower(bareHost(r.Host)), // one spelling: expressions compare it
+	}
+	if a.needHost {
+		x.req.Host = siteName(r)
 	}
 	if a.lookups && e.Device.Known() {
 		x.req.Posture = a.directory.Resolve(r.Context(), &e.Identity) // from memory, unless a source never heard of the device
@@ -350,6 +352,9 @@ func (a *App) rememberConnections(srv *caddyhttp.Server) {
 	a.remembering[srv] = true
 	srv.RegisterConnContext(withConnMemo)
 }
+
+// siteName is the host that the client asked for, in one spelling.
+func siteName(r *http.Request) string { return strings.ToLower(bareHost(r.Host)) }
 
 // clientIP is Caddy's resolved client address; invalid if there is none.
 func clientIP(r *http.Request) netip.Addr {

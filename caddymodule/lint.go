@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/gatehouse-project/gatehouse/decision/policy"
 )
 
 // Severity says how bad a finding is.
@@ -35,11 +37,15 @@ type Finding struct {
 
 // String is the finding as one line.
 func (f *Finding) String() string {
-	s := fmt.Sprintf("%s: %s: %s; %s", f.Severity, visible(f.Place), f.Text, f.Do)
+	s := string(f.Severity) + ": "
+	if f.Place != "" {
+		s += f.Place + ": "
+	}
+	s += f.Text + "; " + f.Do
 	if f.Path != "" {
 		s += " [" + f.Path + "]"
 	}
-	return visible(s)
+	return policy.Visible(s)
 }
 
 // lintConfig is the part of a configuration that Lint looks at. It is lenient:

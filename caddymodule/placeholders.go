@@ -1,14 +1,10 @@
 package caddymodule
 
 import (
-	"crypto/rand"
-	"encoding/base32"
 	"net/http"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 )
@@ -85,40 +81,4 @@ func (x *exchange) placeholder(name string) string {
 		return x.req.Posture.Platform.String()
 	}
 	return ""
-}
-
-func reasonCodes(d *decision.Decision) []string {
-	if d == nil {
-		return nil
-	}
-	codes := make([]string, len(d.Findings))
-	for i := range d.Findings {
-		codes[i] = d.Findings[i].Reason.Code()
-	}
-	return codes
-}
-
-// logFields adds our fields to the site's access log.
-func (a *App) logFields(r *http.Request, x *exchange) {
-	extra, ok := r.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields)
-	if !ok || x.result == nil {
-		return
-	}
-	extra.Set(zap.String("compliance.outcome", x.result.Outcome.String()))
-	extra.Set(zap.String("compliance.policy", x.result.Policy.Name))
-	extra.Set(zap.Strings("compliance.reasons", reasonCodes(x.result)))
-	if x.id != "" {
-		extra.Set(zap.String("compliance.decision_id", x.id))
-	}
-	extra.Set(zap.String("compliance.freshness", x.result.Freshness.String()))
-}
-
-var idEncoding = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding)
-
-// newDecisionID makes an id that a person can read out: 80 random bits in
-// Crockford's alphabet, which has no l, o, i or u to mix up.
-func newDecisionID() string {
-	var b [10]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return idEncoding.EncodeToString(b[:])
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -15,33 +16,39 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision"
 )
 
-// checkRequest looks at the shape of a request, before any credential. Where
-// nothing is enforced it finds nothing, except preflights that are answered.
-func (h *Handler) checkRequest(r *http.Request, x *exchange, rules []*Rule, enforced bool) fault {
-	if !enforced {
-		return fault{}
-	}
+// checkRequest looks at the shape of a request, before any credential.
+func (h *Handler) checkRequest(r *http.Request, x *exchange, rules []*Rule) (fault, preflight) {
 	if h.app.identifier.forward != nil && r.TLS == nil && !x.fwd.peer && !fromHere(r.RemoteAddr) {
 		// A site in clear that is not on loopback loads for the proxies of
 		// forwarded_certificate: nobody else may use it.
-		return fault{reason: decision.MisdirectedRequest, param: "plain_http", status: http.StatusMisdirectedRequest, close: true}
+		return fault{reason: decision.MisdirectedRequest, param: "plain_http", status: http.StatusMisdirectedRequest, close: true}, noPreflight
 	}
 	if x.ambiguous {
-		return fault{reason: decision.PathNotAllowed, status: http.StatusBadRequest}
+		return fault{reason: decision.PathNotAllowed, status: http.StatusBadRequest}, noPreflight
 	}
 	if !methodAllowed(r) {
-		return fault{reason: decision.MethodNotAllowed, param: "method", status: http.StatusMethodNotAllowed}
+		return fault{reason: decision.MethodNotAllowed, param: "method", status: http.StatusMethodNotAllowed}, noPreflight
 	}
 	if r.TLS != nil && !r.TLS.HandshakeComplete && r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return fault{reason: decision.EarlyData, status: http.StatusTooEarly}
+		return fault{reason: decision.EarlyData, status: http.StatusTooEarly}, noPreflight
 	}
 	if r.Method == http.MethodOptions && isPreflight(r) {
-		return preflight(r, rules)
+		return checkPreflight(r, rules)
 	}
 	if isWebSocket(r) && !originAllowed(r, rules) {
-		return fault{reason: decision.OriginNotAllowed, param: "websocket", status: http.StatusForbidden}
+		return fault{reason: decision.OriginNotAllowed, param: "websocket", status: http.StatusForbidden}, noPreflight
 	}
-	return fault{}
+	return fault{}, noPreflight
+}
+
+// enforces reports whether a decision of any rule counts now.
+func enforces(rules []*Rule, now time.Time) bool {
+	for _, rule := range rules {
+		if p, _ := rule.policy.Split(now); p != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // isPreflight reports whether r is a CORS preflight (Fetch standard): it carries
@@ -52,20 +59,29 @@ func isPreflight(r *http.Request) bool {
 		r.ContentLength == 0 && len(r.Header["Upgrade"]) == 0
 }
 
-// preflight decides about a CORS preflight: 204 by us for a listed origin, the
-// app's own answer if every rule passes preflights, else a plain 403.
-func preflight(r *http.Request, rules []*Rule) fault {
+// preflight is what becomes of a CORS preflight that is not at fault.
+type preflight uint8
+
+const (
+	noPreflight       preflight = iota
+	preflightAnswered           // by us, with 204
+	preflightPassed             // on to the app, without credentials
+)
+
+// checkPreflight decides about a CORS preflight: 204 by us for a listed origin,
+// the app's own answer if every rule passes preflights, else a plain 403.
+func checkPreflight(r *http.Request, rules []*Rule) (fault, preflight) {
 	pass := true
 	for _, rule := range rules {
 		pass = pass && rule.PreflightPass && r.ContentLength == 0 && len(r.TransferEncoding) == 0
 	}
 	switch {
 	case listedOrigin(r, rules):
-		return fault{reason: decision.PreflightNotAllowed, status: http.StatusNoContent}
+		return fault{}, preflightAnswered
 	case pass:
-		return fault{reason: decision.PreflightNotAllowed, status: http.StatusOK}
+		return fault{}, preflightPassed
 	}
-	return fault{reason: decision.PreflightNotAllowed, status: http.StatusForbidden}
+	return fault{reason: decision.PreflightNotAllowed, status: http.StatusForbidden}, noPreflight
 }
 
 // stripPreflight leaves a preflight that the app answers nothing to act on: no
@@ -106,7 +122,7 @@ func originAllowed(r *http.Request, rules []*Rule) bool {
 }
 
 // answerPreflight answers for the app. Only the listed origin learns anything.
-func (a *App) answerPreflight(w http.ResponseWriter, r *http.Request, _ []*Rule) error {
+func answerPreflight(w http.ResponseWriter, r *http.Request) error {
 	h := w.Header()
 	allowOrigin(h, r)
 	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")

@@ -99,7 +99,7 @@ func TestPlainSiteIsForProxiesOnly(t *testing.T) {
 	}
 	for _, tc := range tests {
 		r := &http.Request{Method: http.MethodGet, RemoteAddr: tc.remote, TLS: tc.tls, Header: http.Header{}}
-		f := h.checkRequest(r, &exchange{fwd: forwardedChain{peer: tc.peer}}, nil, true)
+		f, _ := h.checkRequest(r, &exchange{fwd: forwardedChain{peer: tc.peer}}, nil)
 		if f.status != tc.want {
 			t.Errorf("%s: status %d, want %d", tc.name, f.status, tc.want)
 		}

@@ -71,29 +71,24 @@ func (s *InventorySource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("source inventory needs the path of a file")
 	}
 	s.Path = d.Val()
+	checked := func(read func() error) func(string) error {
+		return func(string) error {
+			err := read()
+			if err != nil {
+				return err
+			}
+			err = s.check()
+			if err != nil {
+				return d.Err(err.Error())
+			}
+			return nil
+		}
+	}
 	return block(d, "source inventory", map[string]func(string) error{
-		"name": func(string) error {
-			err := value(d, &s.Name)
-			if err == nil {
-				err = s.check()
-				if err != nil {
-					return d.Err(err.Error())
-				}
-			}
-			return err
-		},
-		"format":       func(string) error { return choice(d, &s.Format, "intune_csv", "csv", "json") },
-		"max_file_age": func(string) error { return duration(d, &s.MaxFileAge) },
-		"check_interval": func(string) error {
-			err := duration(d, &s.CheckInterval)
-			if err == nil {
-				err = s.check()
-				if err != nil {
-					return d.Err(err.Error())
-				}
-			}
-			return err
-		},
+		"name":           checked(func() error { return value(d, &s.Name) }),
+		"format":         func(string) error { return choice(d, &s.Format, "intune_csv", "csv", "json") },
+		"max_file_age":   func(string) error { return duration(d, &s.MaxFileAge) },
+		"check_interval": checked(func() error { return duration(d, &s.CheckInterval) }),
 		"guards": func(string) error {
 			var v string
 			s.guards().Off = true
@@ -147,10 +142,10 @@ func (s *InventorySource) check() error {
 	return nil
 }
 
-// SetPlace notes where the source was written.
+// SetPlace implements [SourcePlacer].
 func (s *InventorySource) SetPlace(place string) { s.Place = place }
 
-// SourcePath is the file as configured, for messages.
+// SourcePath implements [SourceFile].
 func (s *InventorySource) SourcePath() string { return s.Path }
 
 // SourceName is the configured name.
@@ -192,5 +187,6 @@ func (s *InventorySource) NewSource(caddy.Context) (source.Source, source.Runner
 
 var (
 	_ caddyfile.Unmarshaler = (*InventorySource)(nil)
-	_ SourceModule          = (*InventorySource)(nil)
+	_ SourcePlacer          = (*InventorySource)(nil)
+	_ SourceFile            = (*InventorySource)(nil)
 )

@@ -1,7 +1,6 @@
 package caddymodule
 
 import (
-	"net/http"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -19,6 +18,7 @@ func ambiguousPath(escaped string) bool {
 		return true
 	}
 	segment := 1 // where the current segment starts
+	plain := true
 	for i := 1; i <= len(escaped); i++ {
 		if i == len(escaped) || escaped[i] == '/' {
 			s := escaped[segment:i]
@@ -29,11 +29,14 @@ func ambiguousPath(escaped string) bool {
 			continue
 		}
 		switch c := escaped[i]; {
+		case c >= utf8.RuneSelf:
+			plain = false
 		case c == '\\' || c == ';' || c < 0x20 || c == 0x7f:
 			return true
 		case c == ':' && i+1 < len(escaped) && (escaped[i+1] == ':' || escaped[i+1] == '$'):
 			return true // a stream of a Windows file
 		case c == '%':
+			plain = false
 			if i+2 >= len(escaped) {
 				return true
 			}
@@ -46,7 +49,7 @@ func ambiguousPath(escaped string) bool {
 			}
 		}
 	}
-	return oddText(escaped)
+	return !plain && oddText(escaped)
 }
 
 // oddEnd reports whether a segment ends in a dot or a space, which Windows
@@ -59,9 +62,6 @@ func oddEnd(s string) bool {
 // oddText reports whether a path decodes to something that is not UTF-8, such as
 // an overlong slash, or holds a wide form of a dot, slash or backslash.
 func oddText(escaped string) bool {
-	if strings.IndexByte(escaped, '%') < 0 && utf8.ValidString(escaped) && !strings.ContainsAny(escaped, wideForms) {
-		return false
-	}
 	decoded, err := url.PathUnescape(escaped)
 	return err != nil || !utf8.ValidString(decoded) || strings.ContainsAny(decoded, wideForms)
 }
@@ -85,45 +85,4 @@ func dotSegment(s string) bool {
 		dots++
 	}
 	return dots == 1 || dots == 2
-}
-
-// methods that may pass. WebDAV's are registered too; TRACE never passes.
-var methods = map[string]bool{
-	http.MethodGet: true, http.MethodHead: true, http.MethodPost: true, http.MethodPut: true,
-	http.MethodPatch: true, http.MethodDelete: true, http.MethodOptions: true,
-	"ACL": true, "BASELINE-CONTROL": true, "BIND": true, "CHECKIN": true, "CHECKOUT": true, "COPY": true,
-	"LABEL": true, "LINK": true, "LOCK": true, "MERGE": true, "MKACTIVITY": true, "MKCALENDAR": true,
-	"MKCOL": true, "MKREDIRECTREF": true, "MKWORKSPACE": true, "MOVE": true, "ORDERPATCH": true,
-	"PROPFIND": true, "PROPPATCH": true, "QUERY": true, "REBIND": true, "REPORT": true, "SEARCH": true, "UNBIND": true,
-	"UNCHECKOUT": true, "UNLINK": true, "UNLOCK": true, "UPDATE": true, "UPDATEREDIRECTREF": true,
-	"VERSION-CONTROL": true,
-}
-
-// methodAllowed reports whether a request's method may be proxied at all. CONNECT
-// only as an extended CONNECT that opens a websocket (RFC 8441).
-func methodAllowed(r *http.Request) bool {
-	if r.Method == http.MethodConnect {
-		return isExtendedConnect(r)
-	}
-	return methods[r.Method]
-}
-
-// isExtendedConnect recognises the websocket form: HTTP/2 shows the protocol as a
-// pseudo-header, HTTP/3 as the request's protocol.
-func isExtendedConnect(r *http.Request) bool {
-	if r.Method != http.MethodConnect {
-		return false
-	}
-	if protocol := r.Header[":protocol"]; r.ProtoMajor == 2 && len(protocol) == 1 {
-		return protocol[0] == "websocket"
-	}
-	return r.ProtoMajor == 3 && r.Proto == "websocket"
-}
-
-// isWebSocket reports whether the request asks to become a websocket.
-func isWebSocket(r *http.Request) bool {
-	if isExtendedConnect(r) {
-		return true
-	}
-	return len(r.Header["Upgrade"]) > 0 && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
 }

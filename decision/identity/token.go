@@ -44,6 +44,21 @@ type TokenOptions struct {
 // immutable and may be remembered, as long as [Token.Live] is asked before it
 // is used again.
 type Token struct {
+	// What every request reads comes first, close together: with very many
+	// tokens each further cache line is a wait for memory.
+	raw       string  // the whole text, in memory of its own
+	owner     *Tokens // who verified it; nil until it is remembered
+	key       *jwk
+	issuer    *issuer
+	notBefore int64 // from when it is accepted, unix seconds
+	// Until is when the token stops to be accepted, unix seconds: Expires and
+	// the issuer's leeway.
+	Until int64
+
+	// Memo is for the caller: one value computed from this token, which lives as
+	// long as the token is remembered. All users must store the same type.
+	Memo atomic.Value
+
 	Issuer string // configured name
 	User   decision.User
 	// Device holds the device id that the token names; empty if none.
@@ -56,20 +71,8 @@ type Token struct {
 	Session      string // sid: the sign-in session at the issuer; may be empty
 	IssuedAt     int64  // iat, unix seconds; 0 if absent
 	Expires      int64  // exp, unix seconds
-	// Until is when the token stops to be accepted, unix seconds: Expires and
-	// the issuer's leeway.
-	Until int64
 
-	// Memo is for the caller: one value computed from this token, which lives as
-	// long as the token is remembered. All users must store the same type.
-	Memo atomic.Value
-
-	raw       string  // the whole text, in memory of its own
-	owner     *Tokens // who verified it; nil until it is remembered
-	notBefore int64   // from when it is accepted
-	issuer    *issuer
-	key       *jwk
-	size      int // estimate of the memory that it holds
+	size int // estimate of the memory that it holds
 }
 
 // Live reports whether a token that was verified earlier is still good at now:

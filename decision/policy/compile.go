@@ -26,9 +26,9 @@ type Environment struct {
 	// Proofs of a device that the credential blocks can produce.
 	Proofs []decision.Proof
 	// PollIntervals says how often each source is read completely. A policy's
-	// max_age below the interval of a source that it needs is an error, since
-	// its facts would expire between two good reads. Sources that are asked per
-	// device are not in it.
+	// max_age below 1.25 times the interval of a source that it needs is an error,
+	// since its facts would expire between two good reads. Sources that are asked
+	// per device are not in it.
 	PollIntervals map[string]time.Duration
 	// Now is the time of loading: dates more than 90 days later are refused.
 	Now time.Time

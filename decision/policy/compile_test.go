@@ -106,28 +106,16 @@ func TestCompileErrors(t *testing.T) {
 
 		{"expression user fact", "p\n require expression `user.risk == \"low\"` x", noIssuers, "f:2: require expression `user.risk == \"low\"` x: no issuer is configured, and no certificate block names a user"},
 
-		{
-			"stranger", "p\n on_unknown warn\n require expression user.app_only x", everything(),
-			`f:3: policy p: require expression user.app_only x: it reads the user, and on_unknown warn would let everybody pass who is not signed in; add: require user`,
-		},
-		{"stranger inherited", "q\n on_unknown warn\n require expression user.app_only x\n require group a\np\n on_unknown warn\n extends q", everything(), ``},
-		{"stranger, else warn", "p\n on_unknown warn\n require expression user.app_only x else warn", everything(), ``},
-		{"stranger, on_unknown block", "p\n require expression user.app_only x", everything(), ``},
-		{
-			"nameless device", "p\n on_unknown warn\n require proof token else warn\n require expression device.known x", everything(),
-			`f:4: policy p: require expression device.known x: it reads the device, and on_unknown warn would let every request pass that names none; add: require device`,
-		},
-		{"nameless device, required", "p\n on_unknown warn\n require device\n require expression device.known x", everything(), ``},
-		{"nameless device, fact", "p\n on_unknown warn\n require expression `device.known || device.encrypted` x", everything(), ``},
-
-		{"poll interval", "p\n require compliant\n freshness critical", polled, `f:3: policy p: max_age 1m is below the poll interval 5m of source intune, which supplies compliance`},
+		{"poll interval", "p\n require compliant\n freshness critical", polled, `f:3: policy p: max_age 1m is too short for the poll interval 5m of source intune, which supplies compliance; the shortest is 6m15s`},
 		{"poll interval of another fact", "p\n require encrypted\n freshness critical", polled, ``},
-		{"poll interval, presence", "p\n require device\n max_age 30s", polled, `f:3: policy p: max_age 30s is below the poll interval 5m of source intune, which supplies devices`},
-		{"poll interval, expression", "p\n require expression `device.compliance == \"compliant\"` x\n max_age 4m", polled, `f:3: policy p: max_age 4m is below the poll interval 5m of source intune, which supplies compliance`},
-		{"poll interval, no names", "p\n require encrypted\n max_age 4m", noNames, `f:3: policy p: max_age 4m is below the poll interval 5m of source intune, which supplies encrypted`},
-		{"poll interval reached", "p\n require compliant\n max_age 5m", polled, ``},
+		{"poll interval, presence", "p\n require device\n max_age 30s", polled, `f:3: policy p: max_age 30s is too short for the poll interval 5m of source intune, which supplies devices; the shortest is 6m15s`},
+		{"poll interval, expression", "p\n require expression `device.compliance == \"compliant\"` x\n max_age 4m", polled, `f:3: policy p: max_age 4m is too short for the poll interval 5m of source intune, which supplies compliance; the shortest is 6m15s`},
+		{"poll interval, no names", "p\n require encrypted\n max_age 4m", noNames, `f:3: policy p: max_age 4m is too short for the poll interval 5m of source intune, which supplies encrypted; the shortest is 6m15s`},
+		{"poll interval reached", "p\n require compliant\n max_age 5m", polled, `f:3: policy p: max_age 5m is too short for the poll interval 5m of source intune, which supplies compliance; the shortest is 6m15s`},
+		{"poll interval with its margin", "p\n require compliant\n max_age 6m15s", polled, ``},
+		{"poll interval, just below its margin", "p\n require compliant\n max_age 6m14s", polled, `f:3: policy p: max_age 6m14s is too short for the poll interval 5m of source intune, which supplies compliance; the shortest is 6m15s`},
 		{"poll interval, no facts", "p\n require user\n freshness critical", polled, ``},
-		{"poll interval inherited", "q\n require user\n freshness critical\np\n extends q\n require compliant", polled, `f:4: policy p: max_age 1m is below the poll interval 5m of source intune, which supplies compliance`},
+		{"poll interval inherited", "q\n require user\n freshness critical\np\n extends q\n require compliant", polled, `f:4: policy p: max_age 1m is too short for the poll interval 5m of source intune, which supplies compliance; the shortest is 6m15s`},
 
 		{"trial too long", "p\n require user\n report_only unenforced until 2026-06-09", everything(), `f:3: report_only until 2026-06-09 is more than 90 days ahead; the latest date is 2026-06-08`},
 		{"trial just in time", "p\n require user\n report_only unenforced until 2026-06-08", everything(), ``},

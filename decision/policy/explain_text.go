@@ -17,7 +17,7 @@ func (x *Explanation) String() string {
 	}
 	b.WriteByte('\n')
 	if x.Until != nil {
-		fmt.Fprintf(&b, "report only until %s; enforced: %s\n", x.Until.UTC().Format(time.RFC3339), orDash(x.Enforced))
+		fmt.Fprintf(&b, "report only until %s; enforced: %s\n", x.Until.UTC().Format(time.RFC3339), Visible(x.Enforced))
 	}
 	table(&b, "reason", x.Reasons, func(r ExplainedReason) []string {
 		note := ""
@@ -55,7 +55,7 @@ func table[T any](b *strings.Builder, title string, rows []T, cells func(T) []st
 			line = line[:len(line)-1]
 		}
 		for i := range line {
-			line[i] = orDash(line[i])
+			line[i] = Visible(line[i])
 		}
 		fmt.Fprintf(w, "  %s\n", strings.Join(line, "\t"))
 	}
@@ -63,7 +63,10 @@ func table[T any](b *strings.Builder, title string, rows []T, cells func(T) []st
 	_ = w.Flush()
 }
 
-func orDash(s string) string {
+// Visible makes text from outside fit for one cell of a terminal: control
+// characters, which a terminal would obey, become question marks, and nothing
+// becomes a dash.
+func Visible(s string) string {
 	if s == "" {
 		return "-"
 	}

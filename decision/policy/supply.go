@@ -156,13 +156,20 @@ func needed(p *decision.Policy) (facts decision.FactSet, presence bool) {
 	return facts, presence
 }
 
-// checkPolling refuses a max_age that is shorter than the time between two
-// reads of a needed source: its facts would expire while all is well.
+// pollMargin is the part of a needed source's poll interval, one in so many, by
+// which max_age must exceed it. Reads come up to 10 % late, as the runner spreads
+// them, and take their time; a device's facts may expire 10 % early, as
+// [decision.Jitter] spreads that. 110/90 is 1.22, and the rest is for the read.
+const pollMargin = 4
+
+// checkPolling refuses a max_age that is hardly longer than the time between two
+// reads of a needed source: its facts would expire now and then while all is well.
 func (c *compiler) checkPolling(p *decision.Policy, place string) {
 	facts, presence := needed(p)
 	for _, source := range c.env.Sources {
 		every, ok := c.env.PollIntervals[source]
-		if !ok || p.Ages.MaxAge >= every {
+		least := every + every/pollMargin
+		if !ok || p.Ages.MaxAge >= least {
 			continue
 		}
 		what := c.supplied(source, facts)
@@ -170,8 +177,8 @@ func (c *compiler) checkPolling(p *decision.Policy, place string) {
 			what = "devices"
 		}
 		if what != "" {
-			c.bad.add(place, "policy %s: max_age %s is below the poll interval %s of source %s, which supplies %s",
-				p.Name, formatDuration(p.Ages.MaxAge), formatDuration(every), source, what)
+			c.bad.add(place, "policy %s: max_age %s is too short for the poll interval %s of source %s, which supplies %s; the shortest is %s",
+				p.Name, formatDuration(p.Ages.MaxAge), formatDuration(every), source, what, formatDuration(least))
 		}
 	}
 }

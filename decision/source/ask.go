@@ -7,7 +7,7 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision"
 )
 
-// Resolve is Posture, plus one bounded look-up at every source that has nothing
+// Resolve is Posture, plus one bounded look-up at every [Looker] that has nothing
 // in memory about the device and could know it: one that cannot list its
 // devices, or has not done so yet. A device that all sources have, or that a
 // complete listing does not have, never waits.
@@ -23,7 +23,7 @@ func (d *Directory) Resolve(ctx context.Context, id *decision.Identity) *decisio
 	asked := false
 	var wg sync.WaitGroup
 	for i, r := range d.runners {
-		if r.complete() || s.matches[i].Verdict != nil && !s.undecided {
+		if r.looker == nil || r.complete() || s.matches[i].Verdict != nil && !s.undecided {
 			continue
 		}
 		asked = true

@@ -53,6 +53,13 @@ func (l *listing) Sync(ctx context.Context, s *source.Sweep) error {
 	return nil
 }
 
+// silent lists its devices and cannot be asked for one.
+type silent struct{ l listing }
+
+func (s *silent) Facts() decision.FactSet { return s.l.Facts() }
+
+func (s *silent) Sync(ctx context.Context, to *source.Sweep) error { return s.l.Sync(ctx, to) }
+
 // TestConformance shows that the suite accepts sources that keep the contract.
 func TestConformance(t *testing.T) {
 	t.Run("lookup", func(t *testing.T) {
@@ -65,6 +72,12 @@ func TestConformance(t *testing.T) {
 		sourcetest.Run(t, func(_ *testing.T, devices []decision.Verdict) sourcetest.Fixture {
 			l := &listing{plain{devices: devices}}
 			return sourcetest.Fixture{Source: l, Break: func() { l.down.Store(true) }}
+		})
+	})
+	t.Run("sync alone", func(t *testing.T) {
+		sourcetest.Run(t, func(_ *testing.T, devices []decision.Verdict) sourcetest.Fixture {
+			s := &silent{listing{plain{devices: devices}}}
+			return sourcetest.Fixture{Source: s, Break: func() { s.l.down.Store(true) }}
 		})
 	})
 }

@@ -1,7 +1,7 @@
 // Package source keeps what policy information points say about devices and
 // users, so that a decision never waits for one of them.
 //
-//   - [Source], [Syncer] and [Watcher] are what a point implements;
+//   - [Source], with [Syncer], [Looker] and [Watcher], is what a point implements;
 //   - [Sweep] is what one complete listing emits;
 //   - [Table] holds a million devices in few, pointer-free allocations;
 //   - [Guards] refuse or hold a listing that looks like somebody's accident;

@@ -68,9 +68,6 @@ type HeldChange struct {
 	Since    time.Time `json:"since"`
 }
 
-// Flips returns the number of held devices whose facts would change.
-func (h *HeldChange) Flips() int { return h.GoodNews + h.BadNews }
-
 var errEmptySweep = errors.New("sweep is empty but there were devices before")
 
 // reject says why a sweep cannot be trusted at all.

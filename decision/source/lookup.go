@@ -66,7 +66,11 @@ type flights struct {
 // share a single look-up, whose time is bounded by LookupTimeout and not by any
 // caller's ctx. The error wraps [ErrUnknownDevice] if the source has no such
 // device; a sweep, and not this answer, removes a device that it listed before.
+// A source that only lists its devices is swept instead, bounded by ctx.
 func (r *Runner) Refresh(ctx context.Context, key decision.Key) error {
+	if r.looker == nil {
+		return r.SyncNow(ctx)
+	}
 	f, err := r.launch(key)
 	if err != nil {
 		return err
@@ -127,7 +131,7 @@ func (r *Runner) ask(key decision.Key) error {
 	defer cancel()
 	start := time.Now()
 	v, err := r.breaker.Execute(func() (decision.Verdict, error) {
-		v, err := r.src.Lookup(ctx, key)
+		v, err := r.looker.Lookup(ctx, key)
 		if err == nil {
 			err = checkAnswer(&v, key)
 		}

@@ -328,8 +328,42 @@ func TestStrangersDoNotEvict(t *testing.T) {
 				t.Errorf("device %d was evicted by strangers", i)
 			}
 		}
-		if n := r.looked.NegativeLen(); n > 200 {
+		if n := 5000 - r.looked.Stats().NegativeEvictions; n > 200 {
 			t.Errorf("%d strangers are remembered", n)
+		}
+	})
+}
+
+// listOnly is a source that only lists its devices.
+type listOnly struct{ l lister }
+
+func (s *listOnly) Facts() decision.FactSet { return s.l.Facts() }
+
+func (s *listOnly) Sync(ctx context.Context, to *Sweep) error { return s.l.Sync(ctx, to) }
+
+// TestListedOnly: a source that cannot be asked for one device never keeps a
+// request waiting, and Refresh sweeps it.
+func TestListedOnly(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		src := &listOnly{lister{fake{err: errors.New("down")}}}
+		r := run(src, RunnerOptions{})
+		d := NewDirectory([]*Runner{r}, DirectoryOptions{})
+		id := &decision.Identity{Device: decision.DeviceRef{Keys: []decision.Key{entra(1)}}}
+		if p := d.Resolve(t.Context(), id); p.Known() || p.Evidence[0].Cause != decision.CauseNotLoaded {
+			t.Errorf("before a sweep: %+v", p.Evidence)
+		}
+		if syncs, _ := src.l.calls(); syncs != 0 {
+			t.Errorf("a request caused %d sweeps", syncs)
+		}
+		if err := r.Refresh(t.Context(), entra(1)); err == nil {
+			t.Error("Refresh of a broken source succeeds")
+		}
+		src.l.set(func(f *fake) { f.err, f.devices = nil, fleet(3, nil) })
+		if err := r.Refresh(t.Context(), entra(1)); err != nil {
+			t.Fatal(err)
+		}
+		if p := d.Resolve(t.Context(), id); !p.Known() {
+			t.Error("the device is unknown after Refresh")
 		}
 	})
 }

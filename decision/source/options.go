@@ -80,10 +80,6 @@ type Observer struct {
 	// LookedUp reports the end of one look-up; result is found, unknown,
 	// throttled, timeout, open (by the circuit breaker) or error.
 	LookedUp func(source, result string, took time.Duration)
-	// StateChanged reports ok, stale, failing or not_loaded. It is the alarm.
-	StateChanged func(source string, from, to Health, why error)
-	// HeldChanged reports a change that a guard holds back; nil: no longer.
-	HeldChanged func(source string, held *HeldChange)
 }
 
 // SyncEvent is one finished sweep. Its result is a closed set for a label.

@@ -23,6 +23,7 @@ const overlayEntries = 10_000
 type Runner struct {
 	src    Source
 	syncer Syncer // nil if the source cannot list its devices
+	looker Looker // nil if the source cannot be asked for one device
 	o      RunnerOptions
 	state  *decision.SourceState
 
@@ -97,6 +98,7 @@ func NewRunner(src Source, o RunnerOptions) *Runner {
 	}
 	r.journal.health = HealthNotLoaded
 	r.syncer, _ = src.(Syncer)
+	r.looker, _ = src.(Looker)
 	entries := o.Capacity
 	if r.syncer != nil {
 		entries = min(entries, overlayEntries)
@@ -119,6 +121,9 @@ func (r *Runner) State() *decision.SourceState { return r.state }
 
 // Name returns the source's configured name.
 func (r *Runner) Name() string { return r.o.Name }
+
+// Poll returns the time between two sweeps, as configured or by default.
+func (r *Runner) Poll() time.Duration { return r.o.Poll }
 
 // Generation counts the changes of what the runner knows.
 func (r *Runner) Generation() uint64 { return r.gen.Load() }

@@ -1,8 +1,10 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -218,15 +220,9 @@ func TestUnchangedBeforeTheFirstSweep(t *testing.T) {
 
 func TestHeldAndAccepted(t *testing.T) {
 	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
-		var seen []string
+		var log bytes.Buffer
 		src := &lister{fake{devices: fleet(100, first(60, noncompliant))}}
-		r := run(src, RunnerOptions{Observer: Observer{HeldChanged: func(_ string, h *HeldChange) {
-			if h == nil {
-				seen = append(seen, "none")
-			} else {
-				seen = append(seen, h.ID)
-			}
-		}}})
+		r := run(src, RunnerOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		if err := r.SyncNow(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -237,7 +233,7 @@ func TestHeldAndAccepted(t *testing.T) {
 			if err := r.SyncNow(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			h := r.Held()
+			h := r.Status().Held
 			if h == nil || h.GoodNews != 60 || i > 0 && (h.ID != held.ID || !h.Since.Equal(held.Since)) {
 				t.Fatalf("held %+v after %+v", h, held)
 			}
@@ -280,8 +276,10 @@ func TestHeldAndAccepted(t *testing.T) {
 		if err := r.Accept(t.Context(), held.ID); !errors.Is(err, ErrNothingHeld) {
 			t.Errorf("second Accept = %v", err)
 		}
-		if len(seen) != 2 || seen[0] != held.ID || seen[1] != "none" {
-			t.Errorf("observed %v, want the id and none", seen)
+		for _, once := range []string{"change held back", "nothing is held back any more", "held change accepted", "from=ok to=stale", "from=stale to=ok"} {
+			if n := strings.Count(log.String(), once); n != 1 {
+				t.Errorf("%q is logged %d times, want once:\n%s", once, n, &log)
+			}
 		}
 	})
 }
@@ -318,8 +316,8 @@ func TestHeldRemovalAges(t *testing.T) {
 		}
 		// The change goes away: nothing is held and everything is fresh.
 		src.set(func(f *fake) { f.err, f.devices = nil, fleet(100, nil) })
-		if err := r.SyncNow(t.Context()); err != nil || r.Held() != nil || r.State().Failing() != decision.CauseNone {
-			t.Errorf("SyncNow = %v, held %v", err, r.Held())
+		if err := r.SyncNow(t.Context()); err != nil || r.Status().Held != nil || r.State().Failing() != decision.CauseNone {
+			t.Errorf("SyncNow = %v, held %v", err, r.Status().Held)
 		}
 		if m := r.Find([]decision.Key{entra(1)}); m.Verdict.Confirmed != 0 {
 			t.Error("a device that is listed again keeps its old age")

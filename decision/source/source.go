@@ -31,20 +31,28 @@ func (e *ThrottledError) Error() string {
 	return fmt.Sprintf("throttled for %s", e.RetryAfter)
 }
 
-// Source is one policy information point. Implementations are safe for
-// concurrent use.
+// Source is one policy information point. It is a [Syncer], a [Looker] or both:
+// a source that is neither never knows anything, and decisions that need it stay
+// undecided. Implementations are safe for concurrent use.
 type Source interface {
 	// Facts returns what the source can report. It may be narrowed by the
 	// last Sync (see [Sweep.SetFacts]).
 	Facts() decision.FactSet
+}
+
+// Looker is a Source that can be asked for one device. Requests about a device
+// that is not in memory wait for that, so a source where it takes longer than
+// [RunnerOptions].LookupTimeout, such as a large file, is better a Syncer alone.
+type Looker interface {
+	Source
 	// Lookup asks for one device. The error wraps [ErrUnknownDevice] only when
 	// the source is healthy and has no such device, and [*ThrottledError] when
-	// the source asks us to wait. Lookup returns when ctx ends.
+	// the source asks us to wait. Lookup returns when ctx ends. Of a source that
+	// is a Syncer too it may answer from the last sweep.
 	Lookup(ctx context.Context, key decision.Key) (decision.Verdict, error)
 }
 
-// Syncer is a Source that can list everything it knows. Lookup of a Syncer may
-// always answer from its last sweep.
+// Syncer is a Source that can list everything it knows.
 type Syncer interface {
 	Source
 	// Sync emits every device and user that the source knows. [ErrUnchanged]

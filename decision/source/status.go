@@ -76,7 +76,7 @@ func (r *Runner) health() Health {
 	return HealthOK
 }
 
-// noteHealth tells the observer if the state has changed.
+// noteHealth logs it if the state has changed.
 func (r *Runner) noteHealth(why error) {
 	h := r.health()
 	r.mu.Lock()
@@ -91,16 +91,6 @@ func (r *Runner) noteHealth(why error) {
 		level = slog.LevelInfo
 	}
 	r.o.Logger.Log(context.Background(), level, "source state changed", "source", r.o.Name, "from", string(from), "to", string(h), "error", why)
-	if f := r.o.Observer.StateChanged; f != nil {
-		f(r.o.Name, from, h, why)
-	}
-}
-
-// Held returns the change that a guard holds back, or nil.
-func (r *Runner) Held() *HeldChange {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return copyHeld(r.journal.held)
 }
 
 // setHeld replaces what is held. The same content keeps its first date.
@@ -122,9 +112,6 @@ func (r *Runner) setHeld(h *HeldChange, p *pendingTable) {
 		r.o.Logger.Error("change held back until an operator accepts it", "source", r.o.Name, "id", h.ID, "why", h.Why)
 	} else {
 		r.o.Logger.Info("nothing is held back any more", "source", r.o.Name)
-	}
-	if f := r.o.Observer.HeldChanged; f != nil {
-		f(r.o.Name, copyHeld(h))
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,7 +45,8 @@ type Options struct {
 }
 
 // Source reads one file. It keeps what it learnt about the file, never the
-// devices: those belong to whoever called Sync. It is safe for concurrent use.
+// devices: those belong to whoever called Sync. It is no [source.Looker], as only
+// a file read to its end proves anything. It is safe for concurrent use.
 type Source struct {
 	o     Options
 	facts atomic.Uint32
@@ -54,9 +54,6 @@ type Source struct {
 	mu    sync.Mutex // guards good and dated; never held over a read
 	good  *reading   // the last complete read, or nil
 	dated dating
-
-	// scanning admits one Lookup at a time, as each one reads the whole file.
-	scanning chan struct{}
 }
 
 var (
@@ -91,7 +88,7 @@ func New(o Options) (*Source, error) {
 		o.Now = time.Now
 	}
 	o.Path = filepath.Clean(o.Path)
-	s := &Source{o: o, scanning: make(chan struct{}, 1)}
+	s := &Source{o: o}
 	s.facts.Store(uint32(decision.AllFacts))
 	return s, nil
 }
@@ -175,98 +172,6 @@ func (s *Source) confirm(sweep *source.Sweep, got *reading, now time.Time) (futu
 	sweep.SetConfirmed(confirmed, why)
 	sweep.SetFacts(got.facts)
 	return future
-}
-
-// Lookup reads the file until ctx ends and returns the one device with this
-// key. It always reads to the end, because a file that turns out to be cut off
-// proves nothing. On a file of a million devices that takes seconds: callers
-// that keep the last sweep should look there first. A key that two different
-// records share is an error, as neither record can be trusted for it.
-func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict, error) {
-	key, ok := decision.CanonicalKey(key.Kind, key.Value)
-	if !ok {
-		return decision.Verdict{}, fmt.Errorf("inventory: key is not canonical: %w", source.ErrUnknownDevice)
-	}
-	select {
-	case s.scanning <- struct{}{}:
-		defer func() { <-s.scanning }()
-	case <-ctx.Done():
-		return decision.Verdict{}, ctx.Err()
-	}
-	now := s.o.Now()
-	m := match{key: key}
-	got, err := s.read(ctx, s.parser(sink{device: m.device, user: func(decision.UserRecord) {}, bad: func(string, error) {}}))
-	if err != nil {
-		return decision.Verdict{}, err
-	}
-	confirmed, why, _ := s.age(got, now)
-	switch {
-	case m.ambiguous:
-		return decision.Verdict{}, fmt.Errorf("inventory: two different records share the %s id", key.Kind)
-	case m.found:
-		m.verdict.Confirmed = decision.Mono(confirmed)
-		return m.verdict, nil
-	case why != nil:
-		return decision.Verdict{}, why
-	}
-	return decision.Verdict{}, fmt.Errorf("inventory has no such %s id: %w", key.Kind, source.ErrUnknownDevice)
-}
-
-// match keeps the record that has the key.
-type match struct {
-	key              decision.Key
-	verdict          decision.Verdict
-	found, ambiguous bool
-}
-
-func (m *match) device(v decision.Verdict) {
-	has := false
-	for _, k := range v.Keys {
-		has = has || k == m.key
-	}
-	switch {
-	case !has:
-	case !m.found:
-		m.found, m.verdict = true, clone(v)
-	case !sameKeys(m.verdict.Keys, v.Keys):
-		m.ambiguous = true
-	case v.LastCheckIn.After(m.verdict.LastCheckIn):
-		m.verdict = clone(v) // re-enrolment leaves a stale twin behind
-	}
-}
-
-// clone copies a device out of the batch that it was read in.
-func clone(v decision.Verdict) decision.Verdict {
-	v.Keys = slices.Clone(v.Keys)
-	for i := range v.Keys {
-		k := &v.Keys[i]
-		k.Kind, k.Value = strings.Clone(k.Kind), strings.Clone(k.Value)
-	}
-	v.Name, v.Model = strings.Clone(v.Name), strings.Clone(v.Model)
-	v.OwnerID, v.OwnerUPN = strings.Clone(v.OwnerID), strings.Clone(v.OwnerUPN)
-	v.Settings = slices.Clone(v.Settings)
-	for i := range v.Settings {
-		s := &v.Settings[i]
-		s.Name, s.Policy, s.State = strings.Clone(s.Name), strings.Clone(s.Policy), strings.Clone(s.State)
-	}
-	return v
-}
-
-// sameKeys reports whether two records name the same device.
-func sameKeys(a, b []decision.Key) bool {
-	if len(a) != len(b) {
-		return false
-	}
-next:
-	for _, k := range a {
-		for _, o := range b {
-			if k == o {
-				continue next
-			}
-		}
-		return false
-	}
-	return true
 }
 
 // dating remembers when a stamp was first seen, so that a file that claims to

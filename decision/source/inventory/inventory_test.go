@@ -201,10 +201,6 @@ func TestRefusedFiles(t *testing.T) {
 			if err := s.Sync(ctx, source.NewSweep(0)); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("Sync: %v, want %q", err, want)
 			}
-			_, err = s.Lookup(ctx, decision.Key{Kind: decision.KindSerial, Value: "X1"})
-			if err == nil || errors.Is(err, source.ErrUnknownDevice) || !strings.Contains(err.Error(), want) {
-				t.Errorf("Lookup: %v, want %q", err, want)
-			}
 		})
 	}
 	f := newFile(t, plainOne)
@@ -285,54 +281,12 @@ func TestFutureDate(t *testing.T) {
 	}
 }
 
-func TestLookup(t *testing.T) {
-	ctx := context.Background()
-	f := newFile(t, strings.Join([]string{
-		"entra_id,serial,compliance,last_check_in",
-		"11111111-aaaa-4bbb-8ccc-000000000001,x1,noncompliant,2026-01-01",
-		"11111111-aaaa-4bbb-8ccc-000000000001,x1,compliant,2026-01-03",
-		"11111111-aaaa-4bbb-8ccc-000000000001,x1,error,2026-01-02",
-		"11111111-aaaa-4bbb-8ccc-000000000002,x2,compliant,",
-		"11111111-aaaa-4bbb-8ccc-000000000003,x2,noncompliant,",
-		"",
-	}, "\n"))
-	f.now = time.Date(2026, 1, 4, 0, 0, 0, 0, time.UTC)
-	s := f.source(Options{MaxFileAge: 24 * time.Hour})
-	f.date(f.now.Add(-time.Hour))
-
-	v, err := s.Lookup(ctx, decision.Key{Kind: decision.KindSerial, Value: " x1"})
-	if err != nil || v.Compliance != decision.Compliant || v.Confirmed != decision.Mono(f.now) {
-		t.Errorf("newest of one device: %+v, %v", v, err)
-	}
-	if _, err := s.Lookup(ctx, decision.Key{Kind: decision.KindSerial, Value: "X2"}); err == nil || errors.Is(err, source.ErrUnknownDevice) {
-		t.Errorf("shared serial: %v, want an error of its own", err)
-	}
-	v, err = s.Lookup(ctx, decision.Key{Kind: decision.KindEntra, Value: "11111111-AAAA-4bbb-8ccc-000000000003"})
-	if err != nil || v.Compliance != decision.NonCompliant {
-		t.Errorf("own id of a device with a shared serial: %+v, %v", v, err)
-	}
-	for _, k := range []decision.Key{{Kind: decision.KindSerial, Value: "X9"}, {Kind: "asset", Value: "x1"}, {Kind: decision.KindEntra, Value: "?"}} {
-		if _, err := s.Lookup(ctx, k); !errors.Is(err, source.ErrUnknownDevice) {
-			t.Errorf("%v: %v, want ErrUnknownDevice", k, err)
-		}
-	}
-	canceled, cancel := context.WithCancel(ctx)
+func TestCanceledSync(t *testing.T) {
+	canceled, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := s.Lookup(canceled, decision.Key{Kind: decision.KindSerial, Value: "X1"}); !errors.Is(err, context.Canceled) {
-		t.Errorf("canceled: %v", err)
-	}
+	s := newFile(t, plainOne).source(Options{})
 	if err := s.Sync(canceled, source.NewSweep(0)); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled Sync: %v", err)
-	}
-
-	// An old file knows what it knows, but not what is missing in it.
-	f.now = f.now.Add(48 * time.Hour)
-	if _, err := s.Lookup(ctx, decision.Key{Kind: decision.KindSerial, Value: "X9"}); err == nil || errors.Is(err, source.ErrUnknownDevice) {
-		t.Errorf("old file, unknown device: %v", err)
-	}
-	v, err = s.Lookup(ctx, decision.Key{Kind: decision.KindSerial, Value: "X1"})
-	if want := f.now.Add(-25 * time.Hour); err != nil || v.Confirmed != decision.Mono(want) {
-		t.Errorf("old file: %v, confirmed %d, want %d", err, v.Confirmed, decision.Mono(want))
 	}
 }
 

@@ -19,7 +19,8 @@ type Fixture struct {
 	// Break makes the point behind the source fail in the way that is typical
 	// of it: unreachable, unreadable, answering with an error.
 	Break func()
-	// Kinds are the kinds of id that Lookup can ask for; nil means all.
+	// Kinds are the kinds of id that Lookup can ask for; nil means all. It is
+	// not used if the source is no [source.Looker].
 	Kinds []string
 }
 
@@ -27,8 +28,10 @@ type Fixture struct {
 // that the source cannot report, never ids. It registers its clean-up with t.
 type Factory func(t *testing.T, devices []decision.Verdict) Fixture
 
-// Run checks that sources made by f keep the contract.
+// Run checks that sources made by f keep the contract. What a source cannot do
+// is skipped; it must be able to list its devices, to look one up, or both.
 func Run(t *testing.T, f Factory) {
+	t.Run("capabilities", func(t *testing.T) { capable(t, f) })
 	t.Run("lookup finds a device by each id", func(t *testing.T) { lookupByEachID(t, f) })
 	t.Run("unknown device", func(t *testing.T) { unknownDevice(t, f) })
 	t.Run("broken is not unknown", func(t *testing.T) { broken(t, f) })
@@ -76,15 +79,35 @@ func Devices(n int) []decision.Verdict {
 	return out
 }
 
+func capable(t *testing.T, f Factory) {
+	fx := f(t, Devices(1))
+	_, looks := fx.Source.(source.Looker)
+	_, lists := fx.Source.(source.Syncer)
+	if !looks && !lists {
+		t.Error("the source can neither list its devices nor look one up")
+	}
+}
+
+// looker is the source under test, if it can be asked for one device.
+func looker(t *testing.T, fx Fixture) source.Looker {
+	t.Helper()
+	l, ok := fx.Source.(source.Looker)
+	if !ok {
+		t.Skip("the source does not look single devices up")
+	}
+	return l
+}
+
 func lookupByEachID(t *testing.T, f Factory) {
 	devices := Devices(3)
 	fx := f(t, devices)
+	l := looker(t, fx)
 	for _, want := range devices {
 		for _, k := range want.Keys {
 			if !fx.supports(k.Kind) {
 				continue
 			}
-			got, err := fx.Source.Lookup(limit(t), k)
+			got, err := l.Lookup(limit(t), k)
 			if err != nil {
 				t.Errorf("Lookup(%v): %v", k, err)
 				continue
@@ -102,11 +125,12 @@ func lookupByEachID(t *testing.T, f Factory) {
 
 func unknownDevice(t *testing.T, f Factory) {
 	fx := f(t, Devices(1))
+	l := looker(t, fx)
 	for _, k := range Devices(9)[8].Keys {
 		if !fx.supports(k.Kind) {
 			continue
 		}
-		_, err := fx.Source.Lookup(limit(t), k)
+		_, err := l.Lookup(limit(t), k)
 		if !errors.Is(err, source.ErrUnknownDevice) {
 			t.Errorf("Lookup(%v) = %v, want an error that wraps ErrUnknownDevice", k, err)
 		}
@@ -120,11 +144,12 @@ func broken(t *testing.T, f Factory) {
 		t.Fatal("the factory must be able to break the source")
 	}
 	fx.Break()
+	l, looks := fx.Source.(source.Looker)
 	for _, k := range []decision.Key{devices[0].Keys[0], Devices(9)[8].Keys[0]} {
-		if !fx.supports(k.Kind) {
+		if !looks || !fx.supports(k.Kind) {
 			continue
 		}
-		_, err := fx.Source.Lookup(limit(t), k)
+		_, err := l.Lookup(limit(t), k)
 		if errors.Is(err, source.ErrUnknownDevice) {
 			t.Errorf("Lookup(%v) of a broken source says that the device is unknown", k)
 		}
@@ -148,7 +173,10 @@ func honoursContext(t *testing.T, f Factory) {
 	cancel()
 	done := make(chan error, 1)
 	go func() {
-		_, err := fx.Source.Lookup(ctx, devices[0].Keys[0])
+		err := ctx.Err()
+		if l, ok := fx.Source.(source.Looker); ok {
+			_, err = l.Lookup(ctx, devices[0].Keys[0])
+		}
 		if s, ok := fx.Source.(source.Syncer); ok && err != nil {
 			err = s.Sync(ctx, source.NewSweep(10))
 		}
@@ -176,10 +204,11 @@ func factsCover(t *testing.T, f Factory) {
 			seen[v.Keys[0]] = v
 		}
 	}
+	l, looks := fx.Source.(source.Looker)
 	for _, want := range devices {
 		for _, k := range want.Keys {
-			if fx.supports(k.Kind) {
-				if v, err := fx.Source.Lookup(limit(t), k); err == nil {
+			if looks && fx.supports(k.Kind) {
+				if v, err := l.Lookup(limit(t), k); err == nil {
 					seen[v.Keys[0]] = v
 				}
 				break
@@ -205,19 +234,20 @@ func concurrent(t *testing.T, f Factory) {
 	devices := Devices(5)
 	fx := f(t, devices)
 	ctx := limit(t)
+	l, looks := fx.Source.(source.Looker)
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() {
 			for _, v := range devices {
+				_ = fx.Source.Facts()
 				k := v.Keys[i%len(v.Keys)]
-				if !fx.supports(k.Kind) {
+				if !looks || !fx.supports(k.Kind) {
 					continue
 				}
-				got, err := fx.Source.Lookup(ctx, k)
+				got, err := l.Lookup(ctx, k)
 				if err == nil && !has(got.Keys, k) {
 					t.Errorf("Lookup(%v) returned ids %v", k, got.Keys)
 				}
-				_ = fx.Source.Facts()
 			}
 		})
 	}

@@ -1,0 +1,152 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/exp/zapslog"
+
+	"github.com/gatehouse-project/gatehouse/decision/source"
+)
+
+// SourceModule is what a guest of compliance.sources provides. To be used in a
+// Caddyfile it is a caddyfile.Unmarshaler, too; [SourcePlacer] and [SourceFile]
+// make its messages better.
+type SourceModule interface {
+	caddy.Module
+	// SourceName is the configured name, unique and a metric label.
+	SourceName() string
+	// NewSource makes the source. It does no remote work. Name, Index, Capacity,
+	// Snapshot, Logger and Observer of the options are filled in by the app.
+	NewSource(ctx caddy.Context) (source.Source, source.RunnerOptions, error)
+}
+
+// SourcePlacer is a [SourceModule] that keeps where it was written. Its JSON form
+// must have the place in the member "place", from where the app takes it for
+// messages about the source. A change of the place alone is no change of the
+// source: its verdicts are kept over a reload.
+type SourcePlacer interface {
+	SourceModule
+	// SetPlace is called once, after UnmarshalCaddyfile, with FILE:LINE.
+	SetPlace(place string)
+}
+
+// SourceFile is a [SourceModule] that reads a local file. A file that is missing
+// or may not be read is then a load error that names it.
+type SourceFile interface {
+	SourceModule
+	// SourcePath is the file as configured.
+	SourcePath() string
+}
+
+// pooledSource is one source with its verdicts.
+type pooledSource struct {
+	background
+	runner *source.Runner
+	remote bool // cannot list its devices: is only asked about single ones
+}
+
+func (a *App) provisionSources(ctx caddy.Context) error {
+	raws := make([]json.RawMessage, len(a.SourcesRaw))
+	copy(raws, a.SourcesRaw)
+	mods, err := ctx.LoadModule(a, "SourcesRaw")
+	if err != nil {
+		return fmt.Errorf("loading sources: %w", err)
+	}
+	names := map[string]bool{}
+	for i, m := range mods.([]any) {
+		sm, ok := m.(SourceModule)
+		if !ok {
+			return fmt.Errorf("source %d is not a source module", i+1)
+		}
+		name := sm.SourceName()
+		if names[name] {
+			return fmt.Errorf("two sources are called %q; give one of them a name", name)
+		}
+		names[name] = true
+		same, err := withoutPlace(raws[i])
+		if err != nil {
+			return err
+		}
+		key, err := configKey("source", same, i, a.capacity(), a.shared.dir)
+		if err != nil {
+			return err
+		}
+		s, err := pooled(a, key, func() (*pooledSource, error) { return a.newSource(ctx, sm, i) })
+		if err != nil {
+			return fmt.Errorf("source %s%s: %w", name, inBrackets(placeOf(raws[i])), err)
+		}
+		a.sources = append(a.sources, s)
+	}
+	return nil
+}
+
+// capacity is the most devices per source.
+func (a *App) capacity() int {
+	if a.Cache != nil && a.Cache.Capacity > 0 {
+		return a.Cache.Capacity
+	}
+	return 1_000_000
+}
+
+func (a *App) newSource(ctx caddy.Context, sm SourceModule, index int) (*pooledSource, error) {
+	src, o, err := sm.NewSource(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, syncs := src.(source.Syncer)
+	if _, looks := src.(source.Looker); !looks && !syncs {
+		return nil, errors.New("it can neither list its devices nor look one up")
+	}
+	keys, err := a.root.derive("snapshot", 32)
+	if err != nil {
+		return nil, err
+	}
+	o.Name, o.Index, o.Capacity = sm.SourceName(), index, a.capacity()
+	o.Snapshot = &snapshotFile{path: filepath.Join(a.shared.dir, "source-"+safeName(o.Name)+".snapshot"), kind: snapshotSource, keys: keys}
+	o.Logger = slog.New(zapslog.NewHandler(a.log.Named("source").Core()))
+	o.Observer = a.meters.observe(o.Name)
+	runner := source.NewRunner(src, o)
+	s := &pooledSource{background: background{begin: runner.Start, end: runner.Stop}, runner: runner, remote: !syncs}
+	shared := a.shared // not a: the source outlives this configuration
+	s.runner.OnChange(func() { shared.generation.Add(1) })
+	err = s.runner.Load(ctx)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		if f, ok := sm.(SourceFile); ok {
+			err = fmt.Errorf("%s: %w", f.SourcePath(), err)
+		}
+		return nil, err
+	}
+	if err != nil {
+		// A broken file at start: everything else may run, and decisions that
+		// need this source are undecided until a good one comes.
+		a.log.Error("source not loaded: decisions that need it are undecided", zap.String("source", o.Name), zap.Error(err))
+	}
+	return s, nil
+}
+
+// placeOf is the place in a source's configuration, or "".
+func placeOf(raw json.RawMessage) string {
+	var v struct {
+		Place string `json:"place"`
+	}
+	if json.Unmarshal(raw, &v) != nil {
+		return ""
+	}
+	return v.Place
+}
+
+// withoutPlace drops the line number from a source's configuration: a comment above
+// it in the Caddyfile must not cost its verdicts at a reload.
+func withoutPlace(raw json.RawMessage) (map[string]json.RawMessage, error) {
+	var v map[string]json.RawMessage
+	err := json.Unmarshal(raw, &v)
+	delete(v, "place")
+	return v, err
+}
