@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/source"
 	"github.com/gatehouse-project/gatehouse/decision/source/inventory"
 )
@@ -172,7 +173,7 @@ func (s *InventorySource) NewSource(caddy.Context) (source.Source, source.Runner
 		Path: path, Format: s.Format,
 		MaxFileAge: time.Duration(s.MaxFileAge), CheckInterval: time.Duration(s.CheckInterval),
 	})
-	o := source.RunnerOptions{Authoritative: true, Poll: time.Second}
+	o := source.RunnerOptions{Authoritative: true, Authority: decision.AuthorityFile, Poll: time.Second}
 	if s.CheckInterval > 0 {
 		o.Poll = time.Duration(s.CheckInterval)
 	}

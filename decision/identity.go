@@ -33,7 +33,7 @@ func ParseProof(s string) (Proof, bool) {
 // Key is one id of a device. Values are canonical: GUIDs in lower case without
 // braces. Keys of different kinds never compare equal.
 type Key struct {
-	Kind  string `json:"kind"`  // KindEntra, KindIntune, KindSerial or a name from the configuration
+	Kind  string `json:"kind"`  // KindEntra and its like, or a name from the configuration
 	Value string `json:"value"` // at most 256 bytes
 }
 
@@ -43,6 +43,11 @@ const (
 	KindEntra  = "entra"  // Entra ID deviceId
 	KindIntune = "intune" // Intune managedDevice id
 	KindSerial = "serial" // hardware serial number: can be forged by whoever holds the device
+
+	KindEntraObject = "entra_object" // Entra ID directory object id of the device
+	KindSID         = "sid"          // Windows security identifier in the on-premises domain
+	KindDefender    = "defender"     // Defender for Endpoint machine id
+	KindConfigMgr   = "configmgr"    // Configuration Manager SMSUniqueIdentifier
 )
 
 // CanonicalKey trims and normalises an id: GUID forms become lower case without

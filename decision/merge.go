@@ -1,6 +1,9 @@
 package decision
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Report is what one source says about one device, for [Merge].
 type Report struct {
@@ -13,15 +16,22 @@ type Report struct {
 	Cause Cause
 }
 
-// Merge joins the reports of all sources, in configuration order, into one
-// posture. For each fact the first source that knows it is the authority. A
-// later source only fills what is unknown, with these exceptions, all towards
-// caution: a disabled, retiring or jailbroken device and the worst risk count
-// from any source, and a newer noncompliant beats an older compliant. Every
-// disagreement is counted.
+// Merge joins the reports of all sources into one posture. They are heard in the
+// order of their [Authority], then of the configuration. For each fact the first
+// source that knows it is the authority. A later source only fills what is
+// unknown, with these exceptions, all towards caution: a disabled, retiring or
+// jailbroken device and the worst risk count from any source, and a newer
+// noncompliant beats an older compliant. Every disagreement is counted.
+//
+// Compliance has an authority for each device. Where the management system says
+// that Configuration Manager decides (ComplianceDelegated: co-managed without the
+// workload, or attached only), Configuration Manager's verdict counts and nobody
+// else's: the directory only copies. Where it decides itself, Configuration
+// Manager's own assessment changes nothing.
 func Merge(reports []Report, key Key) *Posture {
 	p := &Posture{Evidence: make([]Evidence, len(reports)), jitter: Jitter(key)}
-	for i := range reports {
+	var some [8]int
+	for _, i := range inOrder(reports, some[:0]) {
 		r := &reports[i]
 		ev := &p.Evidence[i]
 		ev.State, ev.Cause = r.State, r.Cause
@@ -36,6 +46,18 @@ func Merge(reports []Report, key Key) *Posture {
 		p.mergeDevice(&r.Verdict.Device, uint8(i+1))
 	}
 	return p
+}
+
+// inOrder returns the indexes of reports in the order in which they are heard.
+func inOrder(reports []Report, order []int) []int {
+	for i := range reports {
+		at := len(order)
+		for at > 0 && reports[order[at-1]].State.Authority > reports[i].State.Authority {
+			at--
+		}
+		order = slices.Insert(order, at, i)
+	}
+	return order
 }
 
 // merge takes v for fact f if nothing is known yet, or if worse says so.
@@ -68,12 +90,7 @@ func (p *Posture) mergeDevice(d *Device, from uint8) {
 		have.Channel = d.Channel
 	}
 	have.Keys = appendKeys(have.Keys, d.Keys)
-	newer := d.observed().After(p.observedBy(FactCompliance))
-	before := p.from[FactCompliance]
-	merge(p, FactCompliance, &have.Compliance, d.Compliance, from, newer && have.Compliance == Compliant && d.Compliance == NonCompliant)
-	if p.from[FactCompliance] != before {
-		have.GraceUntil, have.Settings = d.GraceUntil, d.Settings
-	}
+	p.mergeCompliance(d, from)
 	merge(p, FactManaged, &have.Managed, d.Managed, from, false)
 	merge(p, FactEnabled, &have.Enabled, d.Enabled, from, d.Enabled == No)
 	merge(p, FactLifecycle, &have.Lifecycle, d.Lifecycle, from, stops(d.Lifecycle) && !stops(have.Lifecycle))
@@ -102,6 +119,26 @@ func (p *Posture) mergeDevice(d *Device, from uint8) {
 	}
 	if d.EvaluatedAt.After(have.EvaluatedAt) {
 		have.EvaluatedAt = d.EvaluatedAt
+	}
+}
+
+func (p *Posture) mergeCompliance(d *Device, from uint8) {
+	have, before := &p.Device, p.from[FactCompliance]
+	of := func(from uint8) Authority { return p.Evidence[from-1].State.Authority }
+	configmgr := of(from) == AuthorityConfigMgr
+	switch delegated := have.Compliance == ComplianceDelegated; {
+	case delegated && !configmgr:
+		return // whoever says something else copies, or guesses
+	case delegated && d.Compliance != ComplianceUnknown:
+		have.Compliance, p.from[FactCompliance] = d.Compliance, from
+	case configmgr, before != 0 && of(before) == AuthorityConfigMgr:
+		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, false)
+	default:
+		newer := d.observed().After(p.observedBy(FactCompliance))
+		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, newer && have.Compliance == Compliant && d.Compliance == NonCompliant)
+	}
+	if p.from[FactCompliance] != before {
+		have.GraceUntil, have.Settings = d.GraceUntil, d.Settings
 	}
 }
 

@@ -105,3 +105,51 @@ func TestMergeUser(t *testing.T) {
 		t.Errorf("sources %q %q, known %v", p.Source(FactUserEnabled), p.Source(FactUserRisk), p.Known())
 	}
 }
+
+// TestMergeAuthorityForCompliance: the rows of reference table E5, whatever the
+// order of the configuration.
+func TestMergeAuthorityForCompliance(t *testing.T) {
+	day := func(n int) time.Time { return time.Date(2026, 5, n, 0, 0, 0, 0, time.UTC) }
+	said := func(a Authority, name string, d Device) Report {
+		return Report{State: &SourceState{Name: name, Authority: a}, Verdict: &Verdict{Device: d}}
+	}
+	intune := func(c Compliance) Report {
+		return said(AuthorityManagement, "intune", Device{Compliance: c, LastCheckIn: day(2)})
+	}
+	configmgr := func(c Compliance) Report {
+		return said(AuthorityConfigMgr, "configmgr", Device{Compliance: c, LastCheckIn: day(3), Settings: []Setting{{Name: "updates"}}})
+	}
+	entra := func(c Compliance) Report {
+		return said(AuthorityDirectory, "entra", Device{Compliance: c, EvaluatedAt: day(4)})
+	}
+	file := func(c Compliance) Report {
+		return said(AuthorityFile, "file", Device{Compliance: c, LastCheckIn: day(1)})
+	}
+	tests := []struct {
+		name      string
+		reports   []Report
+		want      Compliance
+		from      string
+		conflicts int
+	}{
+		{"workload in Intune", []Report{configmgr(NonCompliant), intune(Compliant)}, Compliant, "intune", 1},
+		{"workload in Configuration Manager", []Report{entra(Compliant), configmgr(NonCompliant), intune(ComplianceDelegated)}, NonCompliant, "configmgr", 1},
+		{"the same, compliant", []Report{intune(ComplianceDelegated), entra(NonCompliant), configmgr(Compliant)}, Compliant, "configmgr", 1},
+		{"delegated to a silent one", []Report{intune(ComplianceDelegated), configmgr(ComplianceUnknown), entra(Compliant), file(Compliant)}, ComplianceDelegated, "intune", 0},
+		{"delegated, nobody there", []Report{entra(Compliant), intune(ComplianceDelegated)}, ComplianceDelegated, "intune", 0},
+		{"Configuration Manager alone", []Report{configmgr(Compliant)}, Compliant, "configmgr", 0},
+		{"partner system: the directory knows", []Report{entra(Compliant), intune(ComplianceUnknown)}, Compliant, "entra", 0},
+		{"the directory knows of a newer no", []Report{entra(NonCompliant), intune(Compliant)}, NonCompliant, "entra", 1},
+		{"a file comes last", []Report{file(NonCompliant), intune(Compliant)}, Compliant, "intune", 1},
+	}
+	for _, tt := range tests {
+		p := Merge(tt.reports, laptop)
+		if p.Compliance != tt.want || p.Source(FactCompliance) != tt.from || p.Conflicts != tt.conflicts {
+			t.Errorf("%s: %v from %q with %d conflicts; want %v from %q with %d", tt.name,
+				p.Compliance, p.Source(FactCompliance), p.Conflicts, tt.want, tt.from, tt.conflicts)
+		}
+		if blames := len(p.Settings) > 0; blames != (tt.from == "configmgr") {
+			t.Errorf("%s: settings %v of somebody else's verdict", tt.name, p.Settings)
+		}
+	}
+}

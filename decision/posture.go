@@ -25,6 +25,21 @@ const (
 // Ours reports whether the cause is the gateway's, not the device's.
 func (c Cause) Ours() bool { return c >= CauseNotLoaded && c <= CauseLookupTimeout }
 
+// Authority says in what capacity a source speaks, and with that whose word
+// counts first in [Merge]. A lower constant comes first; sources of the same
+// capacity come in the order of the configuration.
+type Authority uint8
+
+// The authorities. The zero value is a management system of its own, such as
+// Intune or a partner's.
+const (
+	AuthorityManagement Authority = iota
+	AuthorityConfigMgr            // its compliance counts where the management system defers to it
+	AuthorityDirectory            // a directory that copies the verdict of the management system
+	AuthorityNAC                  // a yes-or-no interface for network access
+	AuthorityFile                 // an inventory file: what nobody else knows
+)
+
 // SourceState is the live health of one source. It is shared by every posture
 // that holds facts of the source, so that a successful check renews them all
 // without touching them. Safe for concurrent use.
@@ -35,6 +50,8 @@ type SourceState struct {
 	Index int
 	// Authoritative sources decide whether a device exists. Fixed after start.
 	Authoritative bool
+	// Authority is the source's rank where sources disagree. Fixed after start.
+	Authority Authority
 
 	supplies  atomic.Uint32
 	loaded    atomic.Bool

@@ -3,6 +3,8 @@ package source
 import (
 	"log/slog"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
 )
 
 // RunnerOptions configure a [Runner]. Only Name is needed.
@@ -13,6 +15,9 @@ type RunnerOptions struct {
 	Index int
 	// Authoritative sources decide whether a device exists.
 	Authoritative bool
+	// Authority is the source's rank where sources disagree. The zero value is a
+	// management system.
+	Authority decision.Authority
 	// Poll is the time between two complete sweeps, and for a source that
 	// cannot list its devices the age at which a verdict is asked for again.
 	// Default 15 min.

@@ -90,7 +90,7 @@ func NewRunner(src Source, o RunnerOptions) *Runner {
 	r := &Runner{
 		src:     src,
 		o:       o,
-		state:   &decision.SourceState{Name: o.Name, Index: o.Index, Authoritative: o.Authoritative},
+		state:   &decision.SourceState{Name: o.Name, Index: o.Index, Authoritative: o.Authoritative, Authority: o.Authority},
 		slots:   make(chan struct{}, o.MaxLookups),
 		limiter: rate.NewLimiter(rate.Limit(o.LookupRate), o.MaxLookups),
 		wake:    make(chan struct{}, 1),
