@@ -18,6 +18,10 @@ type RunnerOptions struct {
 	// Authority is the source's rank where sources disagree. The zero value is a
 	// management system.
 	Authority decision.Authority
+	// Remote says that a sweep goes over the network: Load then waits for none,
+	// and the first one is run by Start. A gateway must come up, and serve what
+	// its snapshot is worth, while a service is away.
+	Remote bool
 	// Poll is the time between two complete sweeps, and for a source that
 	// cannot list its devices the age at which a verdict is asked for again.
 	// Default 15 min.

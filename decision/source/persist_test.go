@@ -140,3 +140,28 @@ func TestSaveIsTriedAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestRemoteSourceIsNotReadAtLoad(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		store := &memory{}
+		src := &lister{fake{devices: fleet(100, nil)}}
+		r := run(src, RunnerOptions{Snapshot: store, Remote: true})
+		if err := r.Load(t.Context()); err != nil || src.syncs != 0 || r.State().Loaded() {
+			t.Fatalf("Load = %v, after %d sweeps, loaded %t", err, src.syncs, r.State().Loaded())
+		}
+		r.Start(t.Context())
+		pass(time.Second)
+		if !r.State().Loaded() || r.State().Failing() != decision.CauseNone {
+			t.Fatal("not loaded a second after Start")
+		}
+		r.Stop()
+
+		again := run(src, RunnerOptions{Snapshot: store, Remote: true})
+		if err := again.Load(t.Context()); err != nil || src.syncs != 1 {
+			t.Fatalf("Load = %v, after %d sweeps", err, src.syncs)
+		}
+		if again.Find([]decision.Key{entra(5)}).Verdict == nil || again.State().Failing() != decision.CauseNotLoaded {
+			t.Error("the snapshot does not serve, or does not say that it is one")
+		}
+	})
+}

@@ -166,12 +166,17 @@ func (r *Runner) complete() bool { return r.syncer != nil && r.view.Load() != ni
 // Load reads the source for the first time, in the foreground, bounded by ctx.
 // If that fails, the persisted snapshot serves. The error is only for a source
 // of which nothing is known at all; the runner may be started nevertheless and
-// keeps trying. On a runner that is loaded already Load does nothing.
+// keeps trying. A remote source is not read here: its snapshot serves until the
+// first sweep, which Start begins. On a runner that is loaded already Load does
+// nothing.
 func (r *Runner) Load(ctx context.Context) error {
 	if r.syncer == nil || r.complete() {
 		return nil
 	}
 	r.restore()
+	if r.o.Remote {
+		return nil
+	}
 	err := r.SyncNow(ctx)
 	if err == nil || r.complete() {
 		return nil
