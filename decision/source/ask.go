@@ -9,8 +9,8 @@ import (
 
 // Resolve is Posture, plus one bounded look-up at every [Looker] that has nothing
 // in memory about the device and could know it: one that cannot list its
-// devices, or has not done so yet. A device that all sources have, or that a
-// complete listing does not have, never waits.
+// devices, has not done so yet, or may know more by now than its last listing
+// (RunnerOptions.AskUnknown). A device that all sources have never waits.
 func (d *Directory) Resolve(ctx context.Context, id *decision.Identity) *decision.Posture {
 	if p := d.memo(id); p != nil {
 		return p
@@ -23,11 +23,17 @@ func (d *Directory) Resolve(ctx context.Context, id *decision.Identity) *decisio
 	asked := false
 	var wg sync.WaitGroup
 	for i, r := range d.runners {
-		if r.looker == nil || r.complete() || s.matches[i].Verdict != nil && !s.undecided {
+		listed, m := r.complete(), s.matches[i]
+		if r.looker == nil || listed && !m.Unconfirmed || m.Verdict != nil && !s.undecided {
 			continue
 		}
 		asked = true
-		wg.Go(func() { causes[i] = r.askFor(ctx, s.asked, s.keys) })
+		wg.Go(func() {
+			cause := r.askFor(ctx, s.asked, s.keys)
+			if !listed { // else the listing is an answer too
+				causes[i] = cause
+			}
+		})
 	}
 	if !asked {
 		return p
@@ -52,7 +58,7 @@ func (r *Runner) askFor(ctx context.Context, own, linked []decision.Key) decisio
 			break
 		}
 		m := r.find(k)
-		if !m.Answered {
+		if !m.Answered || m.Unconfirmed {
 			if cause := causeOf(r.Refresh(ctx, k)); cause != decision.CauseNone {
 				return cause
 			}

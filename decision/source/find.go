@@ -17,6 +17,9 @@ type Match struct {
 	// Answered is true if the source has said whether it has the device: it
 	// listed everything it has, or was asked for this one not long ago.
 	Answered bool
+	// Unconfirmed is true if a listing does not have the device and the source
+	// was not asked for it since (RunnerOptions.AskUnknown).
+	Unconfirmed bool
 }
 
 // Find returns what is in memory about the device with these ids. It never
@@ -28,6 +31,7 @@ func (r *Runner) Find(keys []decision.Key) Match {
 		one := r.find(k)
 		m.Answered = m.Answered && one.Answered
 		m.Ambiguous = m.Ambiguous || one.Ambiguous
+		m.Unconfirmed = m.Unconfirmed || one.Unconfirmed
 		switch {
 		case one.Verdict == nil:
 		case m.Verdict == nil:
@@ -37,7 +41,7 @@ func (r *Runner) Find(keys []decision.Key) Match {
 		}
 	}
 	if m.Verdict != nil {
-		m.Answered = true
+		m.Answered, m.Unconfirmed = true, false
 	}
 	return m
 }
@@ -56,7 +60,8 @@ func (r *Runner) find(key decision.Key) Match {
 	}
 	row, ok, ambiguous := v.table.find(key)
 	if !ok || ambiguous {
-		return Match{Ambiguous: ambiguous, Answered: true}
+		ask := r.o.AskUnknown && r.looker != nil && !ambiguous && result != cache.Negative
+		return Match{Ambiguous: ambiguous, Answered: true, Unconfirmed: ask}
 	}
 	verdict := v.table.Verdict(int(row))
 	return Match{Verdict: &verdict, Answered: true}

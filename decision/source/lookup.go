@@ -209,7 +209,7 @@ func (r *Runner) remember(v decision.Verdict, start time.Time) {
 
 // forget records that the source has no such device.
 func (r *Runner) forget(key decision.Key) {
-	if r.complete() {
+	if r.complete() && !r.o.AskUnknown {
 		return
 	}
 	if old, ok := r.cached(key); ok {

@@ -38,6 +38,11 @@ type RunnerOptions struct {
 	MaxLookups int
 	// LookupRate bounds look-ups per second, with MaxLookups at once. Default 20.
 	LookupRate float64
+	// AskUnknown asks for a device that the last listing does not have, once in
+	// NegativeTTL: it may have been enrolled since, and listings of large
+	// services were seen to end early. If the question cannot be asked the
+	// listing counts. It needs a source that can do both.
+	AskUnknown bool
 	// NegativeTTL is how long a device that the source does not know is not
 	// asked for again. Default 60 s.
 	NegativeTTL time.Duration

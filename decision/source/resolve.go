@@ -47,7 +47,7 @@ func (d *Directory) resolve(asked []decision.Key, causes []decision.Cause) *reso
 		if s.matches[i].Verdict == nil && !s.matches[i].Answered && s.causes[i] == decision.CauseNone {
 			s.causes[i] = unansweredCause(r)
 		}
-		s.settled = s.settled && !s.undecided && s.causes[i] == decision.CauseNone && (r.complete() || s.matches[i].Verdict != nil)
+		s.settled = s.settled && !s.undecided && s.causes[i] == decision.CauseNone && (r.complete() && !s.matches[i].Unconfirmed || s.matches[i].Verdict != nil)
 	}
 	return s
 }
@@ -77,6 +77,7 @@ func (s *resolution) follow(d *Directory) {
 			m := r.findLinked(s.keys)
 			if m.Verdict == nil && !m.Ambiguous {
 				s.matches[i].Answered = s.matches[i].Answered && m.Answered
+				s.matches[i].Unconfirmed = s.matches[i].Unconfirmed || m.Unconfirmed
 				continue
 			}
 			s.matches[i] = m
