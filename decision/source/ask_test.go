@@ -18,6 +18,7 @@ func TestAskUnknown(t *testing.T) {
 		if err := r.Load(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		pass(time.Second)
 		ask := func(i int) *decision.Posture {
 			return d.Resolve(t.Context(), &decision.Identity{Device: decision.DeviceRef{Keys: []decision.Key{entra(i)}, Proof: decision.ProofToken}})
 		}
