@@ -1,0 +1,40 @@
+package msgraph
+
+import "time"
+
+// Scope is how much of one published limit is used.
+type Scope struct {
+	Name           string
+	Spent          int           // calls in the present window
+	Budget         int           // our share of the limit, in calls per window
+	Per            time.Duration // the window's length
+	ThrottledUntil time.Time     // the service asked us to wait until then; zero: it did not
+}
+
+// Headroom tells per throttle scope what is spent. Of several limits of one
+// scope it shows the one that is nearest.
+func (c *Client) Headroom() []Scope {
+	now := time.Now()
+	all := make([]Scope, 0, numScopes)
+	for i := range c.budgets {
+		all = append(all, c.budgets[i].scope(now))
+	}
+	return all
+}
+
+func (b *budget) scope(now time.Time) Scope {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := Scope{Name: b.name}
+	for i := range b.buckets {
+		k := &b.buckets[i]
+		k.count(now, 0)
+		if s.Budget == 0 || k.spent*s.Budget > s.Spent*k.allowed() {
+			s.Spent, s.Budget, s.Per = k.spent, k.allowed(), k.per
+		}
+	}
+	if b.until.After(now) {
+		s.ThrottledUntil = b.until
+	}
+	return s
+}
