@@ -33,6 +33,7 @@ type runtime struct {
 	root    *rootSecret
 	shared  *sharedState
 	sources []*pooledSource
+	tenants map[string]*pooledTenant
 	tokens  *pooledTokens
 	certs   *pooledCertificates
 
@@ -97,7 +98,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 	a.logAll = a.DecisionLog == "all"
 	for _, step := range []func(caddy.Context) error{
-		a.provisionKeys, a.provisionPrivacy, a.provisionOperator, a.provisionState, a.provisionSources, a.provisionTokens,
+		a.provisionKeys, a.provisionPrivacy, a.provisionOperator, a.provisionState, a.provisionMicrosoft, a.provisionSources, a.provisionTokens,
 		a.provisionCertificates, a.provisionPolicies, a.provisionIdentifier, a.provisionPages,
 	} {
 		err := step(ctx)
@@ -213,12 +214,12 @@ func (a *App) provisionPolicies(caddy.Context) error {
 	for _, s := range a.sources {
 		st := s.runner.State()
 		facts := st.Supplies()
-		if !st.Loaded() {
+		if !st.Loaded() && !s.remote {
 			facts = decision.AllFacts // what it can report is not known yet
 		}
 		env.Facts |= facts
 		env.Sources = append(env.Sources, st.Name)
-		if !s.remote { // a source that is only asked about single devices has no sweep to wait for
+		if s.lists { // a source that is only asked about single devices has no sweep to wait for
 			env.PollIntervals[st.Name] = s.runner.Poll()
 		}
 	}
@@ -250,7 +251,7 @@ func (a *App) provisionPolicies(caddy.Context) error {
 func (a *App) factsFrom(f decision.Fact) string {
 	var names []string
 	for _, s := range a.sources {
-		if st := s.runner.State(); !st.Loaded() || st.Supplies().Has(f) {
+		if st := s.runner.State(); !st.Loaded() && !s.remote || st.Supplies().Has(f) {
 			names = append(names, st.Name)
 		}
 	}
@@ -335,7 +336,7 @@ func (a *App) provisionIdentifier(caddy.Context) error {
 	runners := make([]*source.Runner, len(a.sources))
 	for i, s := range a.sources {
 		runners[i] = s.runner
-		a.lookups = a.lookups || s.remote
+		a.lookups = a.lookups || s.looks
 	}
 	a.directory = source.NewDirectory(runners, source.DirectoryOptions{
 		Generation: &a.shared.generation,
@@ -425,7 +426,7 @@ func (a *App) Cleanup() error {
 		a.meters.status.detach(a)
 	}
 	var errs []error
-	for _, key := range a.held {
+	for _, key := range slices.Backward(a.held) { // users before what they use
 		_, err := pool.Delete(key)
 		errs = append(errs, err)
 	}

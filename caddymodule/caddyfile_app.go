@@ -33,7 +33,7 @@ func parseApp(d *caddyfile.Dispenser, prev any) (any, error) {
 	for word, parse := range appWords {
 		words[word] = func(string) error { return parse(d, app) }
 	}
-	err := block(d, "compliance", words, "issuer", "source", "step_up", "policy")
+	err := block(d, "compliance", words, "issuer", "microsoft", "source", "step_up", "policy")
 	if err == nil {
 		err = app.checkWords()
 	}
@@ -50,6 +50,7 @@ func init() {
 		"issuer":                parseIssuer,
 		"client_certificate":    parseClientCertificate,
 		"forwarded_certificate": parseForwardedCertificate,
+		"microsoft":             parseMicrosoft,
 		"source":                parseSource,
 		"cache":                 parseCache,
 		"keys":                  parseKeys,

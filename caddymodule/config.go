@@ -19,6 +19,8 @@ type App struct {
 	// ForwardedCertificate accepts device certificates from a trusted proxy.
 	ForwardedCertificate *ForwardedCertificate `json:"forwarded_certificate,omitempty"`
 
+	// Microsoft are the credentials of tenants, for the sources that read them.
+	Microsoft []*Microsoft `json:"microsoft,omitempty"`
 	// SourcesRaw are the information points, guests of compliance.sources.
 	SourcesRaw []json.RawMessage `json:"sources,omitempty" caddy:"namespace=compliance.sources inline_key=source"`
 

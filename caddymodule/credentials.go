@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -179,7 +180,11 @@ func (a *App) provisionCertificates(caddy.Context) error {
 	}
 	same := *cc
 	same.Place = "" // a line added above it is no change
-	key, err := configKey("certificates", append(parts, same, a.shared.dir)...)
+	written, err := json.Marshal(same)
+	if err != nil {
+		return err
+	}
+	key, err := configKey("certificates", append(parts, string(resolved(written)), a.shared.dir, a.root.id())...)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,12 +90,13 @@ type exchange struct {
 	fwd       forwardedChain
 	known     bool // creds are read
 	ambiguous bool // the path can be read in two ways
+	tolerated bool // which a line that covers the request allows
 	req       decision.Request
 	set       headerSet // identity headers already written
 	id        string    // decision id, made when first needed
 	result    *decision.Decision
 	rule      *Rule
-	ages      decision.Ages        // of the rule that speaks to the app
+	ages      decision.Ages        // the strictest that apply, for what the app is told
 	decision  [3]decision.Decision // worst so far, current, for the record
 }
 
@@ -118,28 +120,38 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 
+	if badTarget(r, x.orig) {
+		// No matcher, policy or lint can say which resource this is: a server
+		// behind us might take a whole URL from it, with another host.
+		w.WriteHeader(http.StatusBadRequest)
+		return nil
+	}
+
 	var some [4]*Rule
 	rules, off := h.match(r, x, some[:0])
 	if off || len(rules) == 0 {
 		return next.ServeHTTP(w, r)
 	}
 
+	// Only what is enforced may change an answer.
+	var live [4]*Rule
+	enforced := enforcedOf(rules, x.start, live[:0])
 	f, pre := fault{}, noPreflight
-	if enforces(rules, x.start) {
-		f, pre = h.checkRequest(r, x, rules)
+	if len(enforced) > 0 {
+		f, pre = h.checkRequest(r, x, enforced)
 	}
 	switch pre {
 	case preflightAnswered:
 		return answerPreflight(w, r)
 	case preflightPassed:
-		stripPreflight(r.Header)
+		stripPreflight(r)
 		h.admit(r, x, rules)
 		return next.ServeHTTP(w, r)
 	case noPreflight:
 	}
 	f, d := h.decide(r, x, rules, f)
 	if d != nil && d.Outcome != decision.Allow {
-		return h.app.refuse(w, r, x, d, f, rules)
+		return h.app.refuse(w, r, x, d, f, enforced)
 	}
 	h.admit(r, x, rules)
 	return next.ServeHTTP(w, r)
@@ -148,9 +160,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // match collects the rules that cover the request; off is true if one of them
 // lets it pass unchecked. A path that a backend may read differently could make
 // any path matcher err, so then every policy of the block counts and no `off`.
+// It is refused besides, unless a line that covers it has strict_path off.
 func (h *Handler) match(r *http.Request, x *exchange, rules []*Rule) (_ []*Rule, off bool) {
-	x.ambiguous = h.strict && ambiguousPath(x.orig.EscapedPath())
+	x.ambiguous = h.strict && ambiguousPath(x.orig.EscapedPath()) && slices.ContainsFunc(h.Rules, func(rule *Rule) bool {
+		return !rule.LaxPath && rule.enforced(x.start)
+	})
 	if h.unmatched {
+		x.tolerated = x.ambiguous && slices.ContainsFunc(h.Rules, func(rule *Rule) bool { return rule.LaxPath && rule.enforced(x.start) })
 		return h.Rules, false
 	}
 	for _, rule := range h.Rules {
@@ -158,6 +174,7 @@ func (h *Handler) match(r *http.Request, x *exchange, rules []*Rule) (_ []*Rule,
 		case x.ambiguous:
 			if rule.OffBecause == "" {
 				rules = append(rules, rule)
+				x.tolerated = x.tolerated || rule.LaxPath && rule.enforced(x.start) && rule.matches(r)
 			}
 		case !rule.matches(r):
 		case rule.OffBecause != "":
@@ -238,7 +255,12 @@ func (x *exchange) keepWorst(worst, d *decision.Decision, rule *Rule) *decision.
 			return keep
 		}
 	}
-	if d.Outcome == decision.Allow || keep.Outcome == decision.Authenticate && d.Outcome != decision.Authenticate {
+	if keep.Outcome == decision.Authenticate && d.Outcome != decision.Authenticate {
+		return keep
+	}
+	if len(keep.Findings) == 0 && len(d.Findings) > 0 { // both allow, this one with a warning
+		*keep, *d = *d, *keep
+		x.rule = rule
 		return keep
 	}
 	for _, f := range d.Findings {
@@ -317,6 +339,7 @@ func (h *Handler) admit(r *http.Request, x *exchange, rules []*Rule) {
 	if x.req.Identity == nil { // a bad credential under report_only: no identity
 		return
 	}
+	x.ages = strictestAges(rules, x.start)
 	for _, rule := range rules {
 		if rule.StripToken && x.creds.ownBearer {
 			delete(r.Header, "Authorization")
@@ -326,7 +349,6 @@ func (h *Handler) admit(r *http.Request, x *exchange, rules []*Rule) {
 		if set.has(hDecision) {
 			x.decisionID()
 		}
-		x.ages = rule.policy.Ages
 		setHeaders(r.Header, set, x)
 		if rule.Assertion && r.Header[headerAssertion] == nil {
 			h.app.assert(r, x)

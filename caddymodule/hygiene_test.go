@@ -109,6 +109,16 @@ func TestStripTrailersThatComeLate(t *testing.T) {
 	}
 }
 
+// TestStripLongNames: a long name that begins like one of ours is removed too.
+func TestStripLongNames(t *testing.T) {
+	long := "X_Original-" + strings.Repeat("u", 100)
+	r := &http.Request{Header: http.Header{long: {"/x"}, "X-Other-" + strings.Repeat("u", 100): {"y"}}}
+	strip(r, func(spoofKind) {})
+	if len(r.Header) != 1 || r.Header[long] != nil {
+		t.Errorf("left: %v", r.Header)
+	}
+}
+
 func TestStripAllocatesNothing(t *testing.T) {
 	r := &http.Request{Header: http.Header{
 		"Accept": {"*/*"}, "User-Agent": {"x"}, "Authorization": {"Bearer x"}, "Cookie": {"a=b"}, "Content-Type": {"text/plain"},

@@ -7,6 +7,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,6 +50,17 @@ func (r *rootSecret) derive(purpose string, n int) ([][]byte, error) {
 		keys = append(keys, k)
 	}
 	return keys, nil
+}
+
+// id tells one set of root secrets from another, in the names of what is shared
+// over reloads and seals or opens files with them.
+func (r *rootSecret) id() string {
+	h := sha256.New()
+	for _, s := range r.Secrets {
+		sum := sha256.Sum256(s.Secret)
+		h.Write(sum[:])
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 // signingKeys derives P-256 keys, newest first: the first signs, all are

@@ -30,6 +30,7 @@ type meters struct {
 	rejected   *prometheus.CounterVec
 	foreign    prometheus.Counter
 	requests   *prometheus.CounterVec
+	microsoft  *prometheus.CounterVec
 	reqSeconds *prometheus.HistogramVec
 	revocation prometheus.Histogram
 	rows       *prometheus.CounterVec
@@ -78,9 +79,10 @@ func newMeters() *meters {
 			Namespace: "gatehouse", Name: "revocation_seconds", Help: "Time from a revocation request until it is durable and in force.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12),
 		}),
-		rows:    counter("source_bad_records_total", "Records of a source that were skipped.", "source"),
-		guarded: counter("source_guard_total", "Sweeps that a guard rejected or held in part.", "source", "guard"),
-		bound:   map[string]*policyCounters{},
+		microsoft: counter("microsoft_requests_total", "Calls to a Microsoft service, by what came of them.", "tenant", "endpoint", "result"),
+		rows:      counter("source_bad_records_total", "Records of a source that were skipped.", "source"),
+		guarded:   counter("source_guard_total", "Sweeps that a guard rejected or held in part.", "source", "guard"),
+		bound:     map[string]*policyCounters{},
 	}
 	m.status = newStatusCollector()
 	for k := spoofIdentity; k < numSpoofKinds; k++ {
@@ -92,7 +94,7 @@ func newMeters() *meters {
 // register adds the collectors to the registry of one config load.
 func (m *meters) register(reg *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
-		m.decisions, m.reasons, m.duration, m.spoofs, m.rejected, m.foreign, m.requests, m.reqSeconds,
+		m.decisions, m.reasons, m.duration, m.spoofs, m.rejected, m.foreign, m.requests, m.reqSeconds, m.microsoft,
 		m.revocation, m.rows, m.guarded, m.status,
 	} {
 		err := reg.Register(c)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/source"
+	"github.com/gatehouse-project/gatehouse/decision/source/microsoft"
 )
 
 // observe turns a runner's events into metrics. The runner itself writes the log.
@@ -26,6 +27,17 @@ func (m *meters) observe(name string) source.Observer {
 			m.requests.WithLabelValues(name, "lookup_"+result).Inc()
 			m.reqSeconds.WithLabelValues(name).Observe(took.Seconds())
 		},
+	}
+}
+
+// observeTenant counts the calls to one tenant's services.
+func (m *meters) observeTenant(name string) func(microsoft.Call) {
+	return func(c microsoft.Call) {
+		result := c.Status
+		if c.Throttled {
+			result = "throttled"
+		}
+		m.microsoft.WithLabelValues(name, c.Endpoint.String(), result).Inc()
 	}
 }
 

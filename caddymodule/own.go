@@ -46,7 +46,7 @@ func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, x *exchange) erro
 func (a *App) Ready() bool {
 	for _, s := range a.sources {
 		// A source that is only asked about single devices has nothing to load.
-		if st := s.runner.State(); st.Authoritative && !s.remote && !st.Loaded() {
+		if st := s.runner.State(); st.Authoritative && s.lists && !st.Loaded() {
 			return false
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"reflect"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ func (h *Handler) checkRequest(r *http.Request, x *exchange, rules []*Rule) (fau
 		// forwarded_certificate: nobody else may use it.
 		return fault{reason: decision.MisdirectedRequest, param: "plain_http", status: http.StatusMisdirectedRequest, close: true}, noPreflight
 	}
-	if x.ambiguous {
+	if x.ambiguous && !x.tolerated {
 		return fault{reason: decision.PathNotAllowed, status: http.StatusBadRequest}, noPreflight
 	}
 	if !methodAllowed(r) {
@@ -33,22 +34,68 @@ func (h *Handler) checkRequest(r *http.Request, x *exchange, rules []*Rule) (fau
 		return fault{reason: decision.EarlyData, status: http.StatusTooEarly}, noPreflight
 	}
 	if r.Method == http.MethodOptions && isPreflight(r) {
-		return checkPreflight(r, rules)
+		return checkPreflight(r, rules, x.ambiguous)
 	}
-	if isWebSocket(r) && !originAllowed(r, rules) {
+	if isWebSocket(r) && !originAllowed(r, rules, x.ambiguous) {
 		return fault{reason: decision.OriginNotAllowed, param: "websocket", status: http.StatusForbidden}, noPreflight
 	}
 	return fault{}, noPreflight
 }
 
-// enforces reports whether a decision of any rule counts now.
-func enforces(rules []*Rule, now time.Time) bool {
+// maxHost is the longest Host that is served: a name of 253 bytes, and a port.
+const maxHost = 260
+
+// badTarget reports whether the request target is something else than a path on
+// a site (RFC 9112, section 3.2): x:http://other/path, an empty path, or *.
+func badTarget(r *http.Request, orig *url.URL) bool {
+	return orig.Opaque != "" || r.URL.Opaque != "" || !strings.HasPrefix(orig.Path, "/") || len(r.Host) > maxHost
+}
+
+// enforced reports whether a decision of the rule counts now.
+func (r *Rule) enforced(now time.Time) bool {
+	if r.policy == nil {
+		return false // off
+	}
+	p, _ := r.policy.Split(now)
+	return p != nil
+}
+
+// enforcedOf returns the rules of which a decision counts now.
+func enforcedOf(rules []*Rule, now time.Time, to []*Rule) []*Rule {
 	for _, rule := range rules {
-		if p, _ := rule.policy.Split(now); p != nil {
-			return true
+		if rule.enforced(now) {
+			to = append(to, rule)
 		}
 	}
-	return false
+	if len(to) == len(rules) {
+		return rules
+	}
+	return to
+}
+
+// strictestAges are the shortest limits of the policies that are enforced; of
+// those on trial if none is.
+func strictestAges(rules []*Rule, now time.Time) decision.Ages {
+	var ages decision.Ages
+	first := true
+	add := func(a decision.Ages) {
+		if first {
+			ages, first = a, false
+			return
+		}
+		ages.MaxAge, ages.StaleIfError = min(ages.MaxAge, a.MaxAge), min(ages.StaleIfError, a.StaleIfError)
+	}
+	for _, rule := range rules {
+		if p, _ := rule.policy.Split(now); p != nil {
+			add(p.Ages)
+		}
+	}
+	if first {
+		for _, rule := range rules {
+			add(rule.policy.Ages)
+		}
+	}
+	return ages
 }
 
 // isPreflight reports whether r is a CORS preflight (Fetch standard): it carries
@@ -56,7 +103,13 @@ func enforces(rules []*Rule, now time.Time) bool {
 // ask to become something else; one that does is treated as any other request.
 func isPreflight(r *http.Request) bool {
 	return len(r.Header["Origin"]) == 1 && len(r.Header["Access-Control-Request-Method"]) == 1 &&
-		r.ContentLength == 0 && len(r.Header["Upgrade"]) == 0
+		noBody(r) && len(r.Header["Upgrade"]) == 0
+}
+
+// noBody reports whether a request announces no body. Over HTTP/3 the length is
+// unknown without a Content-Length, also of a request that has none.
+func noBody(r *http.Request) bool {
+	return r.ContentLength == 0 || r.ContentLength == -1 && r.ProtoMajor == 3
 }
 
 // preflight is what becomes of a CORS preflight that is not at fault.
@@ -69,14 +122,15 @@ const (
 )
 
 // checkPreflight decides about a CORS preflight: 204 by us for a listed origin,
-// the app's own answer if every rule passes preflights, else a plain 403.
-func checkPreflight(r *http.Request, rules []*Rule) (fault, preflight) {
+// the app's own answer if every rule passes preflights, else a plain 403. all:
+// every rule must list the origin, because it is not certain which are meant.
+func checkPreflight(r *http.Request, rules []*Rule, all bool) (fault, preflight) {
 	pass := true
 	for _, rule := range rules {
-		pass = pass && rule.PreflightPass && r.ContentLength == 0 && len(r.TransferEncoding) == 0
+		pass = pass && rule.PreflightPass
 	}
 	switch {
-	case listedOrigin(r, rules):
+	case listedOrigin(r, rules, all):
 		return fault{}, preflightAnswered
 	case pass:
 		return fault{}, preflightPassed
@@ -85,28 +139,35 @@ func checkPreflight(r *http.Request, rules []*Rule) (fault, preflight) {
 }
 
 // stripPreflight leaves a preflight that the app answers nothing to act on: no
-// credentials, no other method in disguise.
-func stripPreflight(h http.Header) {
+// credentials, no body, no other method in disguise.
+func stripPreflight(r *http.Request) {
+	h := r.Header
+	r.Body, r.ContentLength = http.NoBody, 0
 	for _, name := range []string{"Authorization", "Cookie", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override"} {
 		delete(h, name)
 	}
 }
 
-// listedOrigin reports whether every rule lists the request's origin.
-func listedOrigin(r *http.Request, rules []*Rule) bool {
+// listedOrigin reports whether the rules list the request's origin: at least one
+// does, and none has a list without it. all: every rule must have it.
+func listedOrigin(r *http.Request, rules []*Rule, all bool) bool {
 	origin := strings.ToLower(r.Header.Get("Origin"))
+	listed := false
 	for _, rule := range rules {
-		if !rule.origins[origin] {
+		switch {
+		case rule.origins[origin]:
+			listed = true
+		case all || len(rule.origins) > 0:
 			return false
 		}
 	}
-	return origin != ""
+	return listed && origin != ""
 }
 
 // originAllowed guards websockets against other sites' pages: a browser sends
 // certificates and cookies along by itself. A request without Origin is not from
 // a page. A page that came in clear is another site, also under the same name.
-func originAllowed(r *http.Request, rules []*Rule) bool {
+func originAllowed(r *http.Request, rules []*Rule, all bool) bool {
 	origins := r.Header["Origin"]
 	if len(origins) == 0 {
 		return true
@@ -118,7 +179,7 @@ func originAllowed(r *http.Request, rules []*Rule) bool {
 	if ok && strings.EqualFold(host, r.Host) && (r.TLS == nil || strings.EqualFold(scheme, "https")) {
 		return true
 	}
-	return listedOrigin(r, rules)
+	return listedOrigin(r, rules, all)
 }
 
 // answerPreflight answers for the app. Only the listed origin learns anything.

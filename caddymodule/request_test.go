@@ -3,7 +3,12 @@ package caddymodule
 import (
 	"crypto/tls"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
 )
 
 func TestClientKind(t *testing.T) {
@@ -103,5 +108,77 @@ func TestPlainSiteIsForProxiesOnly(t *testing.T) {
 		if f.status != tc.want {
 			t.Errorf("%s: status %d, want %d", tc.name, f.status, tc.want)
 		}
+	}
+}
+
+func TestBadTarget(t *testing.T) {
+	tests := []struct {
+		target, host string
+		want         bool
+	}{
+		{"/", "app.example", false},
+		{"/a?b", "app.example:8443", false},
+		{"http://app.example/a", "app.example", false},
+		{"http://app.example", "app.example", true},
+		{"http://app.example?a=b", "app.example", true},
+		{"x:http://other/a", "app.example", true},
+		{"x:a", "app.example", true},
+		{"*", "app.example", true},
+		{"/", strings.Repeat("h", 253) + ":8443", false},
+		{"/", strings.Repeat("h", 300), true},
+	}
+	for _, tc := range tests {
+		u, err := url.ParseRequestURI(tc.target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := badTarget(&http.Request{URL: u, Host: tc.host}, u); got != tc.want {
+			t.Errorf("%s on %.20s: %v, want %v", tc.target, tc.host, got, tc.want)
+		}
+		rewritten := &url.URL{Path: "/"}
+		if got := badTarget(&http.Request{URL: rewritten, Host: tc.host}, u); got != tc.want {
+			t.Errorf("%s on %.20s, rewritten: %v, want %v", tc.target, tc.host, got, tc.want)
+		}
+	}
+}
+
+func TestStrictestAges(t *testing.T) {
+	now := time.Now()
+	rule := func(max, stale time.Duration, trial bool) *Rule {
+		p := &decision.Policy{Ages: decision.Ages{MaxAge: max, StaleIfError: stale}}
+		if trial {
+			p.ReportOnlyUntil = now.Add(time.Hour)
+		}
+		return &Rule{policy: &boundPolicy{Policy: p}}
+	}
+	relaxed, critical := rule(time.Hour, 16*time.Hour, false), rule(time.Minute, 0, false)
+	trial := rule(time.Second, time.Second, true)
+	for name, tc := range map[string]struct {
+		rules []*Rule
+		want  decision.Ages
+	}{
+		"one":               {[]*Rule{relaxed}, relaxed.policy.Ages},
+		"the strictest":     {[]*Rule{relaxed, critical}, critical.policy.Ages},
+		"a trial is silent": {[]*Rule{trial, relaxed}, relaxed.policy.Ages},
+		"only a trial":      {[]*Rule{trial}, trial.policy.Ages},
+	} {
+		if got := strictestAges(tc.rules, now); got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
+// TestPreflightOverHTTP3: there a request without a body has no known length.
+func TestPreflightOverHTTP3(t *testing.T) {
+	r := &http.Request{
+		Method: http.MethodOptions, ProtoMajor: 3, ContentLength: -1,
+		Header: http.Header{"Origin": {"https://spa.example"}, "Access-Control-Request-Method": {"PUT"}},
+	}
+	if !isPreflight(r) {
+		t.Error("a preflight over HTTP/3 is none")
+	}
+	r.ProtoMajor = 2
+	if isPreflight(r) {
+		t.Error("a request with a body over HTTP/2 is a preflight")
 	}
 }

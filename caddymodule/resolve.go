@@ -23,6 +23,12 @@ func resolveErr(s string) (string, error) {
 	return caddy.NewReplacer().ReplaceOrErr(s, true, true)
 }
 
+// resolved replaces placeholders in a piece of configuration, for telling whether
+// it means the same as before. What cannot be resolved stays as it is.
+func resolved(raw []byte) []byte {
+	return []byte(caddy.NewReplacer().ReplaceKnown(string(raw), ""))
+}
+
 // isPlaceholder reports whether s is one placeholder of the environment or a file.
 func isPlaceholder(s string) bool {
 	return (strings.HasPrefix(s, "{env.") || strings.HasPrefix(s, "{file.")) && strings.HasSuffix(s, "}") && strings.Count(s, "{") == 1

@@ -30,7 +30,7 @@ func (a *App) refuse(w http.ResponseWriter, r *http.Request, x *exchange, d *dec
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	if listedOrigin(r, rules) {
+	if listedOrigin(r, rules, x.ambiguous) {
 		allowOrigin(h, r)
 	}
 	if f.close && r.ProtoMajor < 3 { // HTTP/3 clients reject an answer with this field (RFC 9114, 4.2)

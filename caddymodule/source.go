@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/exp/zapslog"
 
 	"github.com/gatehouse-project/gatehouse/decision/source"
+	"github.com/gatehouse-project/gatehouse/decision/source/microsoft"
 )
 
 // SourceModule is what a guest of compliance.sources provides. To be used in a
@@ -45,11 +46,37 @@ type SourceFile interface {
 	SourcePath() string
 }
 
+// TenantSource is a [SourceModule] that reads a Microsoft tenant.
+type TenantSource interface {
+	SourceModule
+	// TenantName is the name of the microsoft block; "" is the only one there is.
+	TenantName() string
+	// SetTenant is called once, before NewSource. The connection is shared.
+	SetTenant(t *microsoft.Tenant)
+}
+
+// giveTenant connects a source to its tenant. The result names the connection: a
+// source whose tenant changed is another source.
+func (a *App) giveTenant(sm SourceModule) (key string, err error) {
+	ts, ok := sm.(TenantSource)
+	if !ok {
+		return "", nil
+	}
+	t, err := a.tenant(ts.TenantName())
+	if err != nil {
+		return "", err
+	}
+	ts.SetTenant(t.Tenant)
+	return t.key, nil
+}
+
 // pooledSource is one source with its verdicts.
 type pooledSource struct {
 	background
 	runner *source.Runner
-	remote bool // cannot list its devices: is only asked about single ones
+	lists  bool // all its devices; otherwise it is only asked about single ones
+	looks  bool // can be asked about a single device
+	remote bool // over the network: what it supplies is known before it answered
 }
 
 func (a *App) provisionSources(ctx caddy.Context) error {
@@ -74,7 +101,11 @@ func (a *App) provisionSources(ctx caddy.Context) error {
 		if err != nil {
 			return err
 		}
-		key, err := configKey("source", same, i, a.capacity(), a.shared.dir)
+		tenant, err := a.giveTenant(sm)
+		if err != nil {
+			return fmt.Errorf("source %s%s: %w", name, inBrackets(placeOf(raws[i])), err)
+		}
+		key, err := configKey("source", string(same), i, a.capacity(), a.shared.dir, tenant, a.root.id())
 		if err != nil {
 			return err
 		}
@@ -101,7 +132,8 @@ func (a *App) newSource(ctx caddy.Context, sm SourceModule, index int) (*pooledS
 		return nil, err
 	}
 	_, syncs := src.(source.Syncer)
-	if _, looks := src.(source.Looker); !looks && !syncs {
+	_, looks := src.(source.Looker)
+	if !looks && !syncs {
 		return nil, errors.New("it can neither list its devices nor look one up")
 	}
 	keys, err := a.root.derive("snapshot", 32)
@@ -113,7 +145,7 @@ func (a *App) newSource(ctx caddy.Context, sm SourceModule, index int) (*pooledS
 	o.Logger = slog.New(zapslog.NewHandler(a.log.Named("source").Core()))
 	o.Observer = a.meters.observe(o.Name)
 	runner := source.NewRunner(src, o)
-	s := &pooledSource{background: background{begin: runner.Start, end: runner.Stop}, runner: runner, remote: !syncs}
+	s := &pooledSource{background: background{begin: runner.Start, end: runner.Stop}, runner: runner, lists: syncs, looks: looks, remote: o.Remote}
 	shared := a.shared // not a: the source outlives this configuration
 	s.runner.OnChange(func() { shared.generation.Add(1) })
 	err = s.runner.Load(ctx)
@@ -142,11 +174,16 @@ func placeOf(raw json.RawMessage) string {
 	return v.Place
 }
 
-// withoutPlace drops the line number from a source's configuration: a comment above
-// it in the Caddyfile must not cost its verdicts at a reload.
-func withoutPlace(raw json.RawMessage) (map[string]json.RawMessage, error) {
+// withoutPlace is a source's configuration as it is meant: without the line number,
+// because a comment above it in the Caddyfile must not cost its verdicts at a
+// reload, and with its placeholders replaced.
+func withoutPlace(raw json.RawMessage) ([]byte, error) {
 	var v map[string]json.RawMessage
 	err := json.Unmarshal(raw, &v)
+	if err != nil {
+		return nil, err
+	}
 	delete(v, "place")
-	return v, err
+	same, err := json.Marshal(v)
+	return resolved(same), err
 }

@@ -111,9 +111,6 @@ func (d *Decision) reset(p *Policy) {
 	*d = Decision{Policy: p, Findings: d.Findings[:0]}
 }
 
-// Warned reports whether the request passes with a warning.
-func (d *Decision) Warned() bool { return d.Outcome == Allow && len(d.Findings) > 0 }
-
 // Has reports whether r is among the findings.
 func (d *Decision) Has(r Reason) bool {
 	for i := range d.Findings {

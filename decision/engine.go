@@ -17,7 +17,7 @@ type answer struct {
 	param  string
 	source string
 	cause  Cause   // of an unknown
-	need   Effect  // EffectAuthenticate or EffectBlockUnidentified: subject missing
+	need   Effect  // whatever on_unknown says: the subject, or what its credential could say, is missing
 	warn   bool    // satisfied, but worth saying
 	stepUp *StepUp // the one that is missing
 }

@@ -136,6 +136,24 @@ func TestDecide(t *testing.T) {
 			func(s *scene) { stranger(s); s.policy.OnUnknown.Warn = true },
 			"authenticate: sign_in_required",
 		},
+		{
+			"expression about a claim that the credential does not make",
+			[]Requirement{{Kind: RequireExpression, Expr: constant{user: true}, Message: "m"}},
+			func(s *scene) { s.policy.OnUnknown.Warn = true },
+			"block: fact_unknown(m)",
+		},
+		{
+			"expression about a user, shown by a program",
+			[]Requirement{{Kind: RequireExpression, Expr: constant{user: true}, Message: "m"}},
+			func(s *scene) { s.user.AppOnly = true; s.policy.OnUnknown.Warn = true },
+			"authenticate: sign_in_required",
+		},
+		{
+			"expression that fails about a stranger",
+			[]Requirement{{Kind: RequireExpression, Expr: constant{is: No, user: true}, Message: "m"}},
+			stranger,
+			"authenticate: sign_in_required",
+		},
 		{"expression whose cause is ours", []Requirement{{Kind: RequireExpression, Expr: constant{cause: CauseThrottled, facts: Facts(FactApps)}}}, nil, "undecided: source_throttled"},
 	}
 	for _, tt := range tests {

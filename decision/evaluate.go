@@ -51,6 +51,11 @@ func (c *run) fact(r *Requirement, f Fact) Tri {
 		if c.lastFresh == Expired {
 			return c.expired(from)
 		}
+		if c.q.Posture.unheard.Has(f) {
+			cause := c.cause(f)
+			c.why = answer{reason: cause.reason(), cause: cause}
+			return Unknown
+		}
 		if !c.why.warn {
 			return Yes
 		}
@@ -155,16 +160,19 @@ func (c *run) presence() Tri {
 // enough, unless it failed already: a no sticks.
 func (c *run) expression(r *Requirement) Tri {
 	is, cause := r.Expr.Eval(c.q)
-	if is == No {
-		return c.no(ExpressionFailed, r.Message)
-	}
-	if is == Unknown { // perhaps only because nobody said who, or on what device
-		switch user, device := r.Expr.Subjects(); {
-		case user && !c.userKnown:
+	user, device := r.Expr.Subjects()
+	if is == Unknown || is == No && !c.userKnown && !c.deviceKnown {
+		// Perhaps only because nobody said who, or on what device. A stranger does
+		// not learn what a policy says about people and devices either.
+		switch {
+		case user && (!c.userKnown || c.q.Identity.User.AppOnly && is == Unknown):
 			return c.needUser()
 		case device && !c.deviceKnown:
 			return c.withoutDevice(r)
 		}
+	}
+	if is == No {
+		return c.no(ExpressionFailed, r.Message)
 	}
 	for set := r.Expr.Facts(); set != 0; set &= set - 1 {
 		f := Fact(bits.TrailingZeros32(uint32(set)))
@@ -178,14 +186,23 @@ func (c *run) expression(r *Requirement) Tri {
 		if c.consult(from) == Expired {
 			return c.expired(from)
 		}
+		if c.q.Posture.unheard.Has(f) {
+			is, cause = Unknown, c.cause(f)
+		}
 	}
 	if is == Yes {
 		return Yes
 	}
+	need := EffectNone
 	if cause == CauseNone {
 		cause = CauseNotReported
+		if user {
+			// No source is silent: the credential does not say it. on_unknown is
+			// about sources, as with groups.
+			need = EffectBlockUnknown
+		}
 	}
-	c.why = answer{reason: cause.reason(), cause: cause}
+	c.why = answer{reason: cause.reason(), cause: cause, need: need}
 	if cause == CauseNotReported {
 		c.why.param = r.Message
 	}

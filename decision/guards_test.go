@@ -79,18 +79,21 @@ func TestDecisionSaysHowFresh(t *testing.T) {
 	}
 }
 
+// warned reports whether the request passes with a warning.
+func warned(d *Decision) bool { return d.Outcome == Allow && len(d.Findings) > 0 }
+
 func TestDecisionHelpers(t *testing.T) {
 	d := newScene(time.Now(), require(RequireUser)).decide()
-	if d.Warned() || d.Has(NotEncrypted) {
+	if warned(d) || d.Has(NotEncrypted) {
 		t.Error("a plain allow is warned")
 	}
 	s := newScene(time.Now(), Requirement{Kind: RequireEncrypted, ElseWarn: true})
 	s.verdict.Encrypted = No
-	if d = s.decide(); !d.Warned() || !d.Has(NotEncrypted) || d.Has(NotUpdated) {
+	if d = s.decide(); !warned(d) || !d.Has(NotEncrypted) || d.Has(NotUpdated) {
 		t.Errorf("got %s", summary(d))
 	}
 	s.policy.Requirements[0].ElseWarn = false
-	if d = s.decide(); d.Warned() || !d.Has(NotEncrypted) {
+	if d = s.decide(); warned(d) || !d.Has(NotEncrypted) {
 		t.Errorf("got %s", summary(d))
 	}
 }

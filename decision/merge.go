@@ -21,7 +21,7 @@ type Report struct {
 // source that knows it is the authority. A later source only fills what is
 // unknown, with these exceptions, all towards caution: a disabled, retiring or
 // jailbroken device and the worst risk count from any source, and a newer
-// noncompliant beats an older compliant. Every disagreement is counted.
+// noncompliant, conflict or error beats an older compliant or grace. Every disagreement is counted.
 //
 // Compliance has an authority for each device. Where the management system says
 // that Configuration Manager decides (ComplianceDelegated: co-managed without the
@@ -31,7 +31,8 @@ type Report struct {
 func Merge(reports []Report, key Key) *Posture {
 	p := &Posture{Evidence: make([]Evidence, len(reports)), jitter: Jitter(key)}
 	var some [8]int
-	for _, i := range inOrder(reports, some[:0]) {
+	order := inOrder(reports, some[:0])
+	for _, i := range order {
 		r := &reports[i]
 		ev := &p.Evidence[i]
 		ev.State, ev.Cause = r.State, r.Cause
@@ -45,7 +46,34 @@ func Merge(reports []Report, key Key) *Posture {
 		ev.LastCheckIn, ev.EvaluatedAt = r.Verdict.LastCheckIn, r.Verdict.EvaluatedAt
 		p.mergeDevice(&r.Verdict.Device, uint8(i+1))
 	}
+	p.notHeard(reports, order)
 	return p
+}
+
+// worstCounts are the facts where a bad word of any source counts.
+var worstCounts = Facts(FactEnabled, FactLifecycle, FactJailbroken, FactMalware, FactRisk, FactExposure, FactUserEnabled, FactUserRisk)
+
+// notHeard finds the facts that a source could still overrule which was never
+// read, or could not be asked about this device. Good news from anybody else is
+// then no answer yet.
+func (p *Posture) notHeard(reports []Report, order []int) {
+	before := FactSet(0) // known from a source that comes earlier
+	for _, i := range order {
+		r := &reports[i]
+		if r.State.Loaded() && !r.Cause.Ours() {
+			for f := range NumFacts {
+				if p.from[f] == uint8(i+1) {
+					before |= Facts(f)
+				}
+			}
+			continue
+		}
+		for f := range NumFacts {
+			if r.State.mayReport(f) && p.from[f] != 0 && p.from[f] != uint8(i+1) && (!before.Has(f) || worstCounts.Has(f)) {
+				p.unheard |= Facts(f)
+			}
+		}
+	}
 }
 
 // inOrder returns the indexes of reports in the order in which they are heard.
@@ -135,11 +163,17 @@ func (p *Posture) mergeCompliance(d *Device, from uint8) {
 		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, false)
 	default:
 		newer := d.observed().After(p.observedBy(FactCompliance))
-		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, newer && have.Compliance == Compliant && d.Compliance == NonCompliant)
+		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, newer && passes(have.Compliance) && fails(d.Compliance))
 	}
 	if p.from[FactCompliance] != before {
 		have.GraceUntil, have.Settings = d.GraceUntil, d.Settings
 	}
+}
+
+func passes(c Compliance) bool { return c == Compliant || c == InGracePeriod }
+
+func fails(c Compliance) bool {
+	return c == NonCompliant || c == ComplianceConflict || c == ComplianceError
 }
 
 func (p *Posture) mergeUser(u *UserRecord, from uint8) {

@@ -72,6 +72,9 @@ func TestMergeCompliance(t *testing.T) {
 	if p := merged(Device{}, grace, old); p.Compliance != InGracePeriod || !p.GraceUntil.Equal(day(9)) || p.Source(FactCompliance) != "b" {
 		t.Errorf("got %v until %v", p.Compliance, p.GraceUntil)
 	}
+	if p := merged(Device{Compliance: InGracePeriod, LastCheckIn: day(1)}, Device{Compliance: NonCompliant, EvaluatedAt: day(2)}); p.Compliance != NonCompliant {
+		t.Error("a newer no does not beat an older grace")
+	}
 	if p := merged(Device{Compliance: NonCompliant}, Device{Compliance: Compliant, LastCheckIn: day(5)}); p.Compliance != NonCompliant {
 		t.Error("a yes of a lesser source beats the authority's no")
 	}
@@ -150,6 +153,69 @@ func TestMergeAuthorityForCompliance(t *testing.T) {
 		}
 		if blames := len(p.Settings) > 0; blames != (tt.from == "configmgr") {
 			t.Errorf("%s: settings %v of somebody else's verdict", tt.name, p.Settings)
+		}
+	}
+}
+
+// TestMergeNotHeard: good news counts only after everybody was heard whose word
+// comes first, or could be worse.
+func TestMergeNotHeard(t *testing.T) {
+	loaded := func(a Authority, d Device) Report {
+		st := &SourceState{Name: "loaded", Authority: a}
+		st.Confirm(time.Now())
+		return Report{State: st, Verdict: &Verdict{Device: d}}
+	}
+	silent := func(a Authority, facts ...Fact) Report {
+		st := &SourceState{Name: "silent", Authority: a}
+		st.SetSupplies(Facts(facts...))
+		return Report{State: st}
+	}
+	asked := func(a Authority, c Cause, facts ...Fact) Report {
+		r := silent(a, facts...)
+		r.State.Confirm(time.Now())
+		r.Cause = c
+		return r
+	}
+	good := Device{Compliance: Compliant, Encrypted: Yes, Risk: LevelLow}
+	tests := []struct {
+		name    string
+		reports []Report
+		want    FactSet
+	}{
+		{"everybody was read", []Report{loaded(AuthorityManagement, good), loaded(AuthorityFile, good)}, 0},
+		{
+			"the authority was never read",
+			[]Report{silent(AuthorityManagement, FactCompliance, FactEncrypted, FactRisk), loaded(AuthorityFile, good)},
+			Facts(FactCompliance, FactEncrypted, FactRisk),
+		},
+		{
+			"a lesser one was never read: only what could be worse",
+			[]Report{loaded(AuthorityManagement, good), silent(AuthorityFile, FactCompliance, FactEncrypted, FactRisk)},
+			Facts(FactRisk),
+		},
+		{"it cannot say anything about it", []Report{silent(AuthorityManagement, FactSupervised), loaded(AuthorityFile, good)}, 0},
+		{
+			"it could not be asked about the device",
+			[]Report{asked(AuthorityManagement, CauseThrottled, FactCompliance), loaded(AuthorityFile, good)},
+			Facts(FactCompliance),
+		},
+		{"it does not have the device", []Report{asked(AuthorityManagement, CauseNone, FactCompliance), loaded(AuthorityFile, good)}, 0},
+		{"of the same authority, later in the configuration", []Report{loaded(AuthorityFile, good), silent(AuthorityFile, FactCompliance)}, 0},
+		{"of the same authority, earlier in the configuration", []Report{silent(AuthorityFile, FactCompliance), loaded(AuthorityFile, good)}, Facts(FactCompliance)},
+	}
+	for _, tt := range tests {
+		if p := Merge(tt.reports, laptop); p.unheard != tt.want {
+			t.Errorf("%s: unheard %b, want %b", tt.name, p.unheard, tt.want)
+		}
+	}
+
+	p := Merge([]Report{silent(AuthorityManagement, FactCompliance), loaded(AuthorityFile, good)}, laptop)
+	q := &Request{Now: time.Now(), Posture: p, Identity: &Identity{Device: DeviceRef{Keys: []Key{laptop}, Proof: ProofToken}}}
+	for _, r := range []Requirement{{Kind: RequireCompliant}, {Kind: RequireExpression, Expr: constant{is: Yes, facts: Facts(FactCompliance)}}} {
+		var d Decision
+		(&Engine{}).Decide(&Policy{Name: "p", Ages: Ages{MaxAge: time.Hour}, Requirements: []Requirement{r}}, q, &d)
+		if d.Outcome != Undecided || !d.Has(NotLoaded) {
+			t.Errorf("%v: %v %v, want undecided because the source is not loaded", r.Kind, d.Outcome, d.Findings)
 		}
 	}
 }

@@ -132,8 +132,11 @@ type Posture struct {
 	// Generation of the directory that this posture was built from.
 	Generation uint64
 
-	from   [NumFacts]uint8 // evidence index + 1; 0 if nobody reports the fact
-	jitter int64           // per mille, -100..100, of every age limit
+	from [NumFacts]uint8 // evidence index + 1; 0 if nobody reports the fact
+	// unheard are facts about which a source has not spoken yet whose word would
+	// count first, or could be worse.
+	unheard FactSet
+	jitter  int64 // per mille, -100..100, of every age limit
 }
 
 // Revocation is one entry of the local revocation list that matches a request.
@@ -213,7 +216,7 @@ func (p *Posture) ComplianceAt(now time.Time, a Ages) Compliance {
 		return ComplianceUnknown
 	case p.Compliance != Compliant && p.Compliance != InGracePeriod:
 		return p.Compliance
-	case p.freshness(&p.Evidence[from-1], Mono(now), a) == Expired:
+	case p.unheard.Has(FactCompliance), p.freshness(&p.Evidence[from-1], Mono(now), a) == Expired:
 		return ComplianceUnknown
 	case p.Compliance == InGracePeriod && !p.GraceUntil.IsZero() && !now.Before(p.GraceUntil):
 		return NonCompliant

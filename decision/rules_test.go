@@ -148,10 +148,10 @@ func TestExemption(t *testing.T) {
 			d := s.decide()
 			check(t, d, tt.want)
 			s.policy.Requirements[0].ElseWarn = true
-			if d := s.decide(); d.Warned() && d.Findings[0].Exempt != "" {
+			if d := s.decide(); warned(d) && d.Findings[0].Exempt != "" {
 				t.Errorf("a warning of the line itself is put down to the exemption: %+v", d.Findings[0])
 			}
-			if d.Warned() && d.Findings[0].Exempt != "spare part ordered" {
+			if warned(d) && d.Findings[0].Exempt != "spare part ordered" {
 				t.Errorf("the warning does not say why: %+v", d.Findings[0])
 			}
 		})

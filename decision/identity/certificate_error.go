@@ -20,16 +20,10 @@ const (
 	CertificateCRLUnavailable = "crl_unavailable" // no usable revocation list covers the certificate: our fault
 )
 
-// CertificateReasons lists every reason, for metric labels.
-var CertificateReasons = []string{
-	CertificateExpired, CertificateNotYetValid, CertificateRevoked, CertificateUsage, CertificateUnmapped,
-	CertificateTenant, CertificateChainTooLong, CertificateMalformed, CertificateCRLUnavailable,
-}
-
 // CertificateError says why a certificate from one of our authorities was
 // refused. It never contains the certificate or a name from it.
 type CertificateError struct {
-	// Reason is one of [CertificateReasons].
+	// Reason is one of the constants above.
 	Reason string
 	// Unavailable is true if the fault is ours, so that the outcome is
 	// undecided and not a refusal. Only crl_unavailable sets it.

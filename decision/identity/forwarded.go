@@ -61,34 +61,6 @@ func ParseDialect(s string) (Dialect, error) {
 // String returns the name that [ParseDialect] reads.
 func (d Dialect) String() string { return d.name }
 
-// WithHeaders returns the nginx dialect with other header names, since nginx
-// has none of its own. Strip them from untrusted peers by [Dialect.Headers].
-func (d Dialect) WithHeaders(cert, verify string) (Dialect, error) {
-	if d.name != dialectNginx.name {
-		return Dialect{}, fmt.Errorf("forwarded certificate dialect %q has fixed header names", d.name)
-	}
-	if !fwdToken(cert) || !fwdToken(verify) || http.CanonicalHeaderKey(cert) == http.CanonicalHeaderKey(verify) {
-		return Dialect{}, errors.New("forwarded certificate header names must be two different tokens")
-	}
-	d.cert, d.verify = http.CanonicalHeaderKey(cert), http.CanonicalHeaderKey(verify)
-	return d, nil
-}
-
-// fwdToken accepts field names that have one spelling only: letters, digits
-// and hyphens (an underscore or a dot is folded by some servers).
-func fwdToken(s string) bool {
-	if s == "" || len(s) > 128 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i] | 0x20
-		if (c < 'a' || c > 'z') && (s[i] < '0' || s[i] > '9') && s[i] != '-' {
-			return false
-		}
-	}
-	return true
-}
-
 // Headers returns the canonical names of the headers the dialect reads.
 func (d Dialect) Headers() []string {
 	names := make([]string, 0, 3)

@@ -86,9 +86,6 @@ func (k *Token) Live(now time.Time) bool {
 	return unix < k.Until && unix >= k.notBefore && !k.key.retired.Load() && !k.issuer.keys.stale(now)
 }
 
-// Bound reports whether the token must come with its certificate.
-func (k *Token) Bound() bool { return k.Confirmation != nil }
-
 // BoundTo reports whether the token is bound to the certificate with this DER
 // encoding. It is false for a token that is bound to none. The comparison takes
 // the same time whatever it finds.

@@ -46,7 +46,7 @@ func TestVerifyFields(t *testing.T) {
 		"level": 3, "ratio": 0.5, "nested": map[string]any{"list": []any{true, nil, "x"}},
 	}))
 	got := testMustVerify(t, tokens, raw)
-	if got.Issuer != "corp" || got.ID != "t-1" || got.Session != "s-1" || got.Bound() ||
+	if got.Issuer != "corp" || got.ID != "t-1" || got.Session != "s-1" || got.Confirmation != nil ||
 		got.IssuedAt != testNow.Unix()-60 || got.Expires != testNow.Unix()+600 || got.Until != got.Expires+60 {
 		t.Errorf("token: got %+v", got)
 	}
@@ -145,7 +145,7 @@ func TestBoundTo(t *testing.T) {
 	token := testMustVerify(t, tokens, testToken(t, testClaims(map[string]any{
 		"cnf": map[string]any{"x5t#S256": "A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0"},
 	})))
-	if !token.Bound() || len(token.Confirmation) != sha256.Size {
+	if len(token.Confirmation) != sha256.Size {
 		t.Fatalf("confirmation: got %x", token.Confirmation)
 	}
 	if !token.BoundTo(der) {
@@ -155,7 +155,7 @@ func TestBoundTo(t *testing.T) {
 		t.Error("BoundTo another certificate: got true")
 	}
 	plain := testMustVerify(t, tokens, testToken(t, testClaims(nil)))
-	if plain.Bound() || plain.BoundTo(der) || plain.BoundTo(nil) {
+	if plain.Confirmation != nil || plain.BoundTo(der) || plain.BoundTo(nil) {
 		t.Error("plain token: got bound")
 	}
 }

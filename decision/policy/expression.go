@@ -107,7 +107,7 @@ func (a *activation) ResolveName(name string) (any, bool) {
 		return date(q.Now), true
 	case "claims":
 		switch {
-		case !q.Identity.User.Known():
+		case !q.Identity.User.Known(), q.Identity.User.Issuer == decision.IssuerCertificate: // a certificate makes no claims
 			return missing, true
 		case q.Identity.User.Claims == nil:
 			return noClaims, true

@@ -105,8 +105,8 @@ var userFields = []field{
 	userText("tenant", func(u *decision.User) string { return u.Tenant }),
 	userText("client", func(u *decision.User) string { return u.Client }),
 	userText("acr", func(u *decision.User) string { return u.ACR }),
-	userList("acrs", func(u *decision.User) ([]string, bool) { return u.ACRs, true }),
-	userList("amr", func(u *decision.User) ([]string, bool) { return u.AMR, true }),
+	userList("acrs", func(u *decision.User) ([]string, bool) { return u.ACRs, u.Issuer != decision.IssuerCertificate }),
+	userList("amr", func(u *decision.User) ([]string, bool) { return u.AMR, u.Issuer != decision.IssuerCertificate }),
 	userList("groups", func(u *decision.User) ([]string, bool) { return u.Groups, u.GroupsKnown == decision.Yes }),
 	{name: "app_only", typ: cel.BoolType, get: func(q *decision.Request) ref.Val {
 		if !q.Identity.User.Known() {

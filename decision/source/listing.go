@@ -64,8 +64,15 @@ func (l *Listing) Put(v decision.Verdict) error {
 		l.added++
 	}
 	l.set(own, &v)
+	if len(l.changed) >= maxChanged && len(l.changed) > l.Len()/4 {
+		return l.pack() // a complete listing of a large fleet
+	}
 	return nil
 }
+
+// maxChanged is how many changes a complete listing collects before it is packed
+// on the way. Packing whenever a quarter is new keeps the work linear.
+const maxChanged = 1 << 14
 
 // Remove forgets a device.
 func (l *Listing) Remove(own decision.Key) {

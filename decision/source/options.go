@@ -53,7 +53,7 @@ type RunnerOptions struct {
 	Snapshot SnapshotStore
 	// Logger receives what operators should read; nil: nothing is logged.
 	Logger *slog.Logger
-	// Observer receives events for metrics and alarms.
+	// Observer receives events for metrics.
 	Observer Observer
 }
 

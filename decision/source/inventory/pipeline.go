@@ -126,8 +126,9 @@ func (s *splitter) flush() {
 	}
 }
 
-// pipe runs split in one goroutine and a few workers in others, and calls emit for every batch in the order of the file. It returns the first
-// error of emit or else of split.
+// pipe runs split in one goroutine and a few workers in others, and calls emit
+// for every batch in the order of the file. It returns the first error of emit or
+// else of split.
 func pipe(split func(*splitter) error, worker func() parser, emit func(*batch) error) error {
 	s := &splitter{
 		free: make(chan *batch, batchesAhead), work: make(chan *batch, batchesAhead), order: make(chan *batch, batchesAhead),
