@@ -44,15 +44,15 @@ func (a *App) adminRevoke(w http.ResponseWriter, r *http.Request) error {
 	case in.Reason == "":
 		return apiError(http.StatusBadRequest, "say why: reason is empty")
 	case in.Device != "" && in.User == "" && in.Certificate == "":
-		e.Kind = "device"
+		e.Kind = revocation.KindDevice
 		e.Device, err = parseKey(in.Device)
 		if err == nil && !a.deviceKind(e.Device.Kind) && !a.knowsDevice(e.Device) {
 			err = fmt.Errorf("no source or credential uses device ids of kind %q: this would revoke nothing", clip(e.Device.Kind))
 		}
 	case in.User != "" && in.Device == "" && in.Certificate == "":
-		e.Kind, e.User = "user", in.User
+		e.Kind, e.User = revocation.KindUser, in.User
 	case in.Certificate != "" && in.Device == "" && in.User == "":
-		e.Kind, e.Certificate = "certificate", in.Certificate
+		e.Kind, e.Certificate = revocation.KindCertificate, in.Certificate
 	default:
 		return apiError(http.StatusBadRequest, "give exactly one of device, user and certificate")
 	}
@@ -73,7 +73,6 @@ func (a *App) adminRevoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return apiError(http.StatusInternalServerError, "the revocation is not durable: %v", err)
 	}
-	a.shared.generation.Add(1)
 	a.meters.revocation.Observe(time.Since(start).Seconds())
 	a.log.Warn("revoked", zap.String("id", e.ID), zap.String("kind", e.Kind), zap.String("owner", clip(e.Owner)),
 		zap.String("reason", clip(e.Reason)), zap.String("actor", r.RemoteAddr))
@@ -94,11 +93,16 @@ func (a *App) adminRevocations(w http.ResponseWriter) error {
 	return reply(w, map[string]any{"revocations": entries})
 }
 
-// deviceKind reports whether a credential may show ids of this kind.
+// deviceKind reports whether a request could lead to a device id of this kind: a
+// credential shows it, or a source may link it to one that a credential shows.
+// Every source may link the kinds that we name; kinds of the operator's own
+// depend on what the source holds.
 func (a *App) deviceKind(kind string) bool {
 	switch kind {
 	case decision.KindEntra, decision.KindIntune, decision.KindSerial:
-		return true
+		if len(a.sources) > 0 {
+			return true
+		}
 	}
 	for _, is := range a.Issuers {
 		if is.DeviceKind == kind {
@@ -141,7 +145,6 @@ func (a *App) adminRelease(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return apiError(http.StatusInternalServerError, "release: %v", err)
 	}
-	a.shared.generation.Add(1)
 	a.log.Warn("released", zap.String("id", clip(in.ID)), zap.String("owner", clip(in.Owner)), zap.String("actor", r.RemoteAddr))
 	return reply(w, map[string]string{"released": in.ID})
 }

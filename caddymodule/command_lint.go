@@ -63,8 +63,8 @@ func runLint(cmd *cobra.Command, _ []string) (int, error) {
 		for i := range findings {
 			fmt.Fprintln(w, findings[i].String())
 		}
-		fmt.Fprintf(w, "%s: %d errors, %d warnings, %d notes\n", file,
-			count[SeverityError], count[SeverityWarning], count[SeverityNote])
+		fmt.Fprintf(w, "%s: %s, %s, %s\n", file, counted(count[SeverityError], SeverityError),
+			counted(count[SeverityWarning], SeverityWarning), counted(count[SeverityNote], SeverityNote))
 	}
 	switch {
 	case count[SeverityError] > 0:
@@ -73,4 +73,12 @@ func runLint(cmd *cobra.Command, _ []string) (int, error) {
 		return exitStrict, nil
 	}
 	return exitOK, nil
+}
+
+// counted prints "1 note", "2 notes".
+func counted(n int, what Severity) string {
+	if n == 1 {
+		return fmt.Sprintf("1 %s", what)
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

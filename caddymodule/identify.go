@@ -288,7 +288,7 @@ func certificateFault(err error) fault {
 }
 
 // sniMatchesHost guards against a connection that was opened, and authenticated,
-// for another site (security invariant D2).
+// for another site.
 func sniMatchesHost(cs *tls.ConnectionState, host string) bool {
 	if cs.ServerName == "" {
 		return true // no name was asked for: nothing to mistake

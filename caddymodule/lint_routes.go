@@ -149,7 +149,8 @@ func (w *walker) handler(raw json.RawMessage, path string, chain []step) {
 		w.reverseProxy(&h, path, chain)
 	case sharedCaches[h.Handler]:
 		w.caches = append(w.caches, point{w.place(chain), path, chain})
-	case h.Handler == "static_response" && (h.Abort || redirects(h.StatusCode)):
+	case h.Handler == "static_response" && (h.Abort || redirects(h.StatusCode) || w.onErrors):
+		// In an error route it is the message of a refusal.
 	case h.Handler == "file_server" || h.Handler == "static_response" || h.Handler == "metrics":
 		if c := cover(w.rules, chain); !c.full && len(c.partial) == 0 {
 			w.add(SeverityNote, "open_content", w.place(chain), path, h.Handler+" answers without compliance",

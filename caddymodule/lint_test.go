@@ -95,6 +95,10 @@ func TestLint(t *testing.T) {
 			want: []string{"note open_content", "note open_content"},
 		},
 		{
+			name: "error message and error files", sites: "a.example {\ncompliance standard\n" + proxy + "handle_errors 4xx {\nrespond {err.status_code}\n}\nhandle_errors {\nfile_server\n}\n}",
+			want: []string{"note open_content"}, text: "file_server",
+		},
+		{
 			name: "errors reach an upstream", sites: "a.example {\ncompliance standard\n" + proxy + "handle_errors {\nreverse_proxy errors:8080\n}\n}",
 			want: []string{"error error_upstream"},
 		},

@@ -39,7 +39,7 @@ func (x *exchange) placeholder(name string) string {
 	switch name {
 	case "decision_id":
 		return x.decisionID()
-	case "decision", "outcome":
+	case "outcome":
 		if d != nil {
 			return d.Outcome.String()
 		}

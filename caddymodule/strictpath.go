@@ -8,8 +8,7 @@ import (
 
 // ambiguousPath reports whether a backend might read the path differently from
 // Caddy: dot segments, encoded slashes and backslashes, doubled slashes, path
-// parameters, control characters (security invariants B4 to B10). It looks at
-// the path as the client spelled it.
+// parameters, control characters. It looks at the path as the client spelled it.
 func ambiguousPath(escaped string) bool {
 	if escaped == "" || escaped == "*" {
 		return false

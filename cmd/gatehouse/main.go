@@ -45,9 +45,6 @@ func main() {
 	}
 	caddy.CustomBinaryName = "gatehouse"
 	caddy.CustomLongDescription = description
-	for _, c := range caddymodule.Commands() {
-		caddycmd.RegisterCommand(c)
-	}
-	caddycmd.RegisterCommand(demoCommand())
+	register(append(caddymodule.Commands(), demoCommand()))
 	caddycmd.Main()
 }

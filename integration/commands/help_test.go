@@ -1,6 +1,7 @@
 package commands
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -29,6 +30,32 @@ func TestHelp(t *testing.T) {
 	}
 	run(t, dir, "", "compliance").expect(t, 0, "Commands for the compliance gateway")
 	run(t, dir, "", "compliance", "bogus").expect(t, 1, `unknown command "bogus"`)
+}
+
+// TestVersion: what people paste into a report names this binary, and Caddy's.
+func TestVersion(t *testing.T) {
+	dir := t.TempDir()
+	line := regexp.MustCompile(`^gatehouse (devel|v?[0-9a-f]\S*) \(caddy v2\.\d+\.\d+\)\n$`)
+	for _, arg := range []string{"version", "--version"} {
+		r := run(t, dir, "", arg)
+		if r.status != 0 || !line.MatchString(r.out) {
+			t.Errorf("%s: status %d, %q", arg, r.status, r.out)
+		}
+	}
+	run(t, dir, "", "build-info").expect(t, 0, "github.com/caddyserver/caddy/v2")
+}
+
+// TestHelpNamesThisBinary: an example that says caddy would start another one.
+func TestHelpNamesThisBinary(t *testing.T) {
+	typed := regexp.MustCompile(`caddy (run|start|stop|reload|version)\b`)
+	dir := t.TempDir()
+	for _, args := range [][]string{{"--help"}, {"start", "--help"}, {"run", "--help"}, {"environ", "--help"}, {"version", "--help"}} {
+		r := run(t, dir, "", args...)
+		if m := typed.FindString(r.out); r.status != 0 || m != "" {
+			t.Errorf("%v: status %d, it says %q:\n%s", args, r.status, m, r.out)
+		}
+	}
+	run(t, dir, "", "--help").expect(t, 0, "$ gatehouse run --config Caddyfile")
 }
 
 // The garbage collector is set for a proxy, unless the environment says more.

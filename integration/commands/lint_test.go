@@ -32,7 +32,7 @@ func TestLint(t *testing.T) {
 		want         []string
 	}{
 		{"clean", clean, nil, 0, []string{"Caddyfile: 0 errors, 0 warnings, 0 notes"}},
-		{"warnings", warns, nil, 0, []string{"warning: a.example: reverse_proxy to app:1 has no stream_close_delay", "0 errors, 1 warnings"}},
+		{"warnings", warns, nil, 0, []string{"warning: a.example: reverse_proxy to app:1 has no stream_close_delay", "0 errors, 1 warning, 0 notes"}},
 		{"warnings, strict", warns, []string{"--strict"}, 2, []string{"warning: a.example"}},
 		{"errors", wrong, nil, 1, []string{"error: b.example: app:2 is reached without compliance; put `compliance POLICY`", "[apps.http.servers.srv0.routes["}},
 		{"not a gateway", "a.example {\n}\n", nil, 1, []string{"it has no compliance app"}},
