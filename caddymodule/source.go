@@ -145,7 +145,11 @@ func (a *App) newSource(ctx caddy.Context, sm SourceModule, index int) (*pooledS
 	o.Logger = slog.New(zapslog.NewHandler(a.log.Named("source").Core()))
 	o.Observer = a.meters.observe(o.Name)
 	runner := source.NewRunner(src, o)
-	s := &pooledSource{background: background{begin: runner.Start, end: runner.Stop}, runner: runner, lists: syncs, looks: looks, remote: o.Remote}
+	end := runner.Stop
+	if c, ok := src.(interface{ Close() }); ok {
+		end = func() { runner.Stop(); c.Close() }
+	}
+	s := &pooledSource{background: background{begin: runner.Start, end: end}, runner: runner, lists: syncs, looks: looks, remote: o.Remote}
 	shared := a.shared // not a: the source outlives this configuration
 	s.runner.OnChange(func() { shared.generation.Add(1) })
 	err = s.runner.Load(ctx)

@@ -1,10 +1,12 @@
 package caddymodule
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"go.uber.org/zap/exp/zapslog"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/source"
@@ -46,6 +48,20 @@ func (g *tenantGuest) runner(a decision.Authority, poll time.Duration) source.Ru
 // block reads the rest of a source that takes no argument.
 func (g *tenantGuest) block(d *caddyfile.Dispenser, what string, words map[string]func(string) error) error {
 	return block(d, "source "+what, words)
+}
+
+// check finds what JSON could get wrong.
+func (g *tenantGuest) check(least time.Duration) error {
+	err := checkPoll(g.Poll, least)
+	if err != nil {
+		return err
+	}
+	return g.guest.check()
+}
+
+// sourceLogger is the logger of the module that ctx is for.
+func sourceLogger(ctx caddy.Context) *slog.Logger {
+	return slog.New(zapslog.NewHandler(ctx.Logger().Core()))
 }
 
 // switchWord reads a switch.

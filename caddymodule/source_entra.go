@@ -1,0 +1,81 @@
+package caddymodule
+
+import (
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+	"github.com/gatehouse-project/gatehouse/decision/source/entra"
+)
+
+func init() {
+	caddy.RegisterModule((*EntraSource)(nil))
+}
+
+// EntraSource reads devices and users of a Microsoft Entra ID directory. Needs the
+// application permissions Device.Read.All, User.Read.All (users) and
+// IdentityRiskyUser.Read.All (risky_users, with a P2 licence).
+type EntraSource struct {
+	tenantGuest
+	// FullSweep is the time between two complete listings; default 24 h.
+	FullSweep caddy.Duration `json:"full_sweep,omitempty"`
+	// Users lists the users too; default on.
+	Users *bool `json:"users,omitempty"`
+	// RiskyUsers reads who is at risk; default on. Where it may not, the fact is
+	// not supplied.
+	RiskyUsers *bool `json:"risky_users,omitempty"`
+}
+
+// CaddyModule returns the module's registration.
+func (*EntraSource) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "compliance.sources.entra", New: func() caddy.Module { return new(EntraSource) }}
+}
+
+// UnmarshalCaddyfile reads
+//
+//	source entra {
+//	    name NAME
+//	    tenant NAME
+//	    poll 1m
+//	    full_sweep 24h
+//	    users on|off
+//	    risky_users on|off
+//	    guards off
+//	    guard_bad_rows 1% 5
+//	    guard_changes 20% 20
+//	}
+func (s *EntraSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	words := s.words(d, leastPoll)
+	words["full_sweep"] = func(string) error { return duration(d, &s.FullSweep) }
+	words["users"] = switchWord(d, &s.Users)
+	words["risky_users"] = switchWord(d, &s.RiskyUsers)
+	return s.block(d, "entra", words)
+}
+
+// SourceName is the configured name.
+func (s *EntraSource) SourceName() string { return s.nameOr("entra") }
+
+// NewSource makes the source. Nothing is asked yet.
+func (s *EntraSource) NewSource(ctx caddy.Context) (source.Source, source.RunnerOptions, error) {
+	o := s.runner(decision.AuthorityDirectory, entraPoll)
+	o.Authoritative, o.AskUnknown, o.SyncTimeout = true, true, firstSweep
+	err := s.check(leastPoll)
+	if err != nil {
+		return nil, o, err
+	}
+	users := isOn(s.Users, true)
+	src, err := entra.New(entra.Options{
+		Client: s.client, Users: users, RiskyUsers: users && isOn(s.RiskyUsers, true), FullSweep: time.Duration(s.FullSweep),
+		Logger: sourceLogger(ctx),
+	})
+	return src, o, err
+}
+
+var (
+	_ caddyfile.Unmarshaler = (*EntraSource)(nil)
+	_ SourcePlacer          = (*EntraSource)(nil)
+	_ TenantSource          = (*EntraSource)(nil)
+)

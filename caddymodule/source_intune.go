@@ -1,0 +1,89 @@
+package caddymodule
+
+import (
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+	"github.com/gatehouse-project/gatehouse/decision/source/intune"
+)
+
+func init() {
+	caddy.RegisterModule((*IntuneSource)(nil))
+}
+
+// IntuneSource reads the managed devices of a Microsoft Intune tenant, with their
+// compliance. Needs the application permissions
+// DeviceManagementManagedDevices.Read.All and, for reasons and the tenant's
+// settings, DeviceManagementConfiguration.Read.All.
+type IntuneSource struct {
+	tenantGuest
+	// FullSweep is the time between two complete listings; default 1 h.
+	FullSweep caddy.Duration `json:"full_sweep,omitempty"`
+	// Reasons fetches what a noncompliant device fails; default on.
+	Reasons *bool `json:"reasons,omitempty"`
+	// RequirePolicy takes "compliant" for not evaluated where no compliance policy
+	// is assigned and the tenant counts such devices as compliant.
+	RequirePolicy bool `json:"require_policy,omitempty"`
+}
+
+// The pace of the sources that read a Microsoft tenant.
+const (
+	intunePoll = 5 * time.Minute
+	entraPoll  = time.Minute
+	leastPoll  = 10 * time.Second
+	firstSweep = 30 * time.Minute // of a very large tenant, page by page
+)
+
+// CaddyModule returns the module's registration.
+func (*IntuneSource) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "compliance.sources.intune", New: func() caddy.Module { return new(IntuneSource) }}
+}
+
+// UnmarshalCaddyfile reads
+//
+//	source intune {
+//	    name NAME
+//	    tenant NAME
+//	    poll 5m
+//	    full_sweep 1h
+//	    reasons on|off
+//	    require_policy
+//	    guards off
+//	    guard_bad_rows 1% 5
+//	    guard_changes 20% 20
+//	}
+func (s *IntuneSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	words := s.words(d, leastPoll)
+	words["full_sweep"] = func(string) error { return duration(d, &s.FullSweep) }
+	words["reasons"] = switchWord(d, &s.Reasons)
+	words["require_policy"] = func(string) error { s.RequirePolicy = true; return nothingMore(d) }
+	return s.block(d, "intune", words)
+}
+
+// SourceName is the configured name.
+func (s *IntuneSource) SourceName() string { return s.nameOr("intune") }
+
+// NewSource makes the source. Nothing is asked yet.
+func (s *IntuneSource) NewSource(ctx caddy.Context) (source.Source, source.RunnerOptions, error) {
+	o := s.runner(decision.AuthorityManagement, intunePoll)
+	o.Authoritative, o.AskUnknown, o.SyncTimeout = true, true, firstSweep
+	err := s.check(leastPoll)
+	if err != nil {
+		return nil, o, err
+	}
+	src, err := intune.New(intune.Options{
+		Client: s.client, FullSweep: time.Duration(s.FullSweep), Reasons: isOn(s.Reasons, true), StrictDefault: s.RequirePolicy,
+		Logger: sourceLogger(ctx),
+	})
+	return src, o, err
+}
+
+var (
+	_ caddyfile.Unmarshaler = (*IntuneSource)(nil)
+	_ SourcePlacer          = (*IntuneSource)(nil)
+	_ TenantSource          = (*IntuneSource)(nil)
+)

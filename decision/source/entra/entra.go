@@ -1,0 +1,115 @@
+package entra
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
+)
+
+// defaultFullSweep heals what a lost change may have left behind. A delta token
+// of the directory lasts seven days.
+const defaultFullSweep = 24 * time.Hour
+
+// Options configure a [Source]. Only Client is needed.
+type Options struct {
+	// Client talks to the tenant. It needs the application permission
+	// Device.Read.All. The caller closes it.
+	Client *msgraph.Client
+	// Users lists the users too, so that a disabled or deleted account is
+	// known. It needs User.Read.All.
+	Users bool
+	// RiskyUsers reads at most once a minute who is at risk. It implies Users:
+	// only of somebody who is listed can be said that there is no risk. It needs
+	// IdentityRiskyUser.Read.All and a P2 licence; without them the fact is not
+	// supplied.
+	RiskyUsers bool
+	// FullSweep is the time between two complete listings. Default 24 h.
+	FullSweep time.Duration
+	// Now is the clock. Default [time.Now].
+	Now func() time.Time
+	// Logger receives what operators should read; nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Source is the directory of one tenant. It implements [source.Syncer] and
+// [source.Looker] and is safe for concurrent use. What it remembers is lost with
+// the process: the next one lists everything again.
+type Source struct {
+	o Options
+
+	turn      chan struct{} // holds one token while a Sync runs; guards what follows
+	devices   feed
+	users     feed
+	known     registry
+	people    people
+	risk      riskList
+	tally     tally // of devices
+	userTally tally
+	resyncs   int  // listings that the service asked for
+	dirty     bool // something changed since the last sweep that was emitted
+	emitted   bool
+
+	mu    sync.Mutex
+	stats Stats
+}
+
+// New makes a source. It calls nobody. The error names a missing or wrong
+// option.
+func New(o Options) (*Source, error) {
+	switch {
+	case o.Client == nil:
+		return nil, errors.New("entra: client is missing")
+	case o.FullSweep < 0:
+		return nil, errors.New("entra: time between complete listings is negative")
+	}
+	o.Users = o.Users || o.RiskyUsers
+	o.FullSweep = cmp.Or(o.FullSweep, defaultFullSweep)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Source{o: o, turn: make(chan struct{}, 1), stats: Stats{UserRisk: riskOff}}, nil
+}
+
+// Facts implements [source.Source]. While risk cannot be read at all, a sweep
+// takes it out ([source.Sweep.SetFacts]).
+func (s *Source) Facts() decision.FactSet { return s.facts(true) }
+
+func (s *Source) facts(withRisk bool) decision.FactSet {
+	f := decision.Facts(decision.FactEnabled, decision.FactTrust, decision.FactCompliance, decision.FactManaged,
+		decision.FactOS, decision.FactOwnership, decision.FactJailbroken)
+	if s.o.Users {
+		f |= decision.Facts(decision.FactUserEnabled)
+	}
+	if s.o.RiskyUsers && withRisk {
+		f |= decision.Facts(decision.FactUserRisk)
+	}
+	return f
+}
+
+// take waits for the turn to Sync.
+func (s *Source) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Source) give() { <-s.turn }
+
+var (
+	_ source.Syncer = (*Source)(nil)
+	_ source.Looker = (*Source)(nil)
+)

@@ -1,0 +1,98 @@
+package entra
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+)
+
+func TestLookup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		byDevice, byObject := "/v1.0/devices(deviceId='"+deviceID(1)+"')", "/v1.0/devices/"+objectID(1)
+		one := `{"@odata.context":"x",` + strings.TrimPrefix(row(1, `"isCompliant":true,"accountEnabled":false`), "{")
+		f.say(byDevice, 200, one)
+		f.say(byObject, 200, one)
+		s, done := newSource(t, f, Options{})
+		defer done()
+		for _, k := range []decision.Key{entraKey(1), {Kind: decision.KindEntraObject, Value: objectID(1)}} {
+			v, err := s.Lookup(t.Context(), k)
+			if err != nil {
+				t.Errorf("Lookup(%v): %v", k, err)
+			}
+			if v.Compliance != decision.Compliant || v.Enabled != decision.No || len(v.Keys) != 2 {
+				t.Errorf("Lookup(%v) = %+v", k, v.Device)
+			}
+		}
+		for _, c := range f.calls() {
+			if p, sel := c.Header.Get("x-ms-throttle-priority"), c.URL.Query().Get("$select"); p != "High" || sel != deviceSelect {
+				t.Errorf("priority %q, $select %q", p, sel)
+			}
+		}
+	})
+}
+
+func TestLookupRefusals(t *testing.T) {
+	path := "/v1.0/devices(deviceId='" + deviceID(1) + "')"
+	for _, tt := range []struct {
+		name    string
+		status  int
+		body    string
+		unknown bool
+	}{
+		{"no such device", 404, failure("Request_ResourceNotFound"), true},
+		{"not found without a word of the directory", 404, `{}`, false},
+		{"wrong route", 404, failure("UnknownError"), false},
+		{"the right word with a wrong status", 400, failure("Request_ResourceNotFound"), false},
+		{"forbidden", 403, failure("Authorization_RequestDenied"), false},
+		{"overloaded", 503, failure("ServiceUnavailable"), false},
+		{"another device", 200, row(2, ""), false},
+		{"a list", 200, `{"value":[]}`, false},
+		{"no object", 200, `[]`, false},
+		{"no deviceId", 200, `{"id":"` + objectID(1) + `"}`, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake()
+				f.on(path, func(url.Values) (int, string) { return tt.status, tt.body })
+				s, done := newSource(t, f, Options{})
+				defer done()
+				_, err := s.Lookup(t.Context(), entraKey(1))
+				if err == nil || errors.Is(err, source.ErrUnknownDevice) != tt.unknown {
+					t.Errorf("Lookup = %v, want unknown device: %v", err, tt.unknown)
+				}
+			})
+		})
+	}
+}
+
+func TestLookupOfOtherKinds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		s, done := newSource(t, f, Options{})
+		defer done()
+		for kind, unknown := range map[string]bool{
+			decision.KindIntune: true, decision.KindSerial: true, decision.KindDefender: true, decision.KindSID: false,
+			decision.KindEntraObject: true,
+		} {
+			_, err := s.Lookup(t.Context(), decision.Key{Kind: kind, Value: "a')/b"})
+			if err == nil || errors.Is(err, source.ErrUnknownDevice) != unknown {
+				t.Errorf("Lookup of kind %s = %v, want unknown device: %v", kind, err, unknown)
+			}
+		}
+		if n := len(f.calls()); n != 0 {
+			t.Errorf("%d calls, want none", n)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.Lookup(ctx, entraKey(1)); err == nil || errors.Is(err, source.ErrUnknownDevice) {
+			t.Errorf("Lookup with an ended context = %v", err)
+		}
+	})
+}

@@ -1,0 +1,170 @@
+package intune
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+	"github.com/gatehouse-project/gatehouse/integration/emulator"
+)
+
+func TestExport(t *testing.T) {
+	t.Parallel()
+	r := start(t, emulator.Options{Devices: 300}, Options{FullSweep: 1, ExportAbove: 50})
+	before := r.sync(t)
+	if mode := r.Stats().Mode; mode != modePaged {
+		t.Fatalf("the first listing is %s", mode)
+	}
+	silent, gone := r.find(t, emulator.CaseDefenderHigh), r.find(t, emulator.CaseComanaged)
+	r.ms.Update(func(f *emulator.Fleet) {
+		silent.Managed[0].Compliance, silent.Managed[0].LastSync = "error", silent.Managed[0].LastSync.Add(time.Second)
+		f.RemoveDevice(gone)
+	})
+	table := r.sync(t)
+	st := r.Stats()
+	if st.Mode != modeExport || st.Exports != 1 || st.ExportsFailed != 0 {
+		t.Fatalf("mode %s, %d exports, %d failed, %v", st.Mode, st.Exports, st.ExportsFailed, st.Fields)
+	}
+	if n := r.ms.Calls()["blob/export"]; n != 1 {
+		t.Errorf("%d downloads, want 1", n)
+	}
+	if table.Len() != before.Len()-1 {
+		t.Errorf("%d devices, want %d", table.Len(), before.Len()-1)
+	}
+	if v := verdict(t, table, silent); v.Compliance != decision.ComplianceError {
+		t.Errorf("what the export says of a device that did not check in is lost: %s", v.Compliance)
+	}
+	if _, ok := table.Find(entraKey(gone.EntraID)); ok {
+		t.Error("a removed device is still listed")
+	}
+	changed := 0
+	for _, v := range table.All() {
+		row, ok := before.Find(v.Keys[0])
+		if !ok {
+			t.Errorf("device %s is new", v.Name)
+			continue
+		}
+		if old := before.Verdict(row); old.Compliance != v.Compliance || old.Risk != v.Risk || old.Channel != v.Channel || old.Encrypted != v.Encrypted || old.Managed != v.Managed {
+			changed++
+			if v.Name != silent.Name {
+				t.Errorf("%s: was %s %s %s, is %s %s %s", v.Name, old.Channel, old.Compliance, old.Risk, v.Channel, v.Compliance, v.Risk)
+			}
+		}
+	}
+	if changed != 1 {
+		t.Errorf("the export changed %d devices, want 1", changed)
+	}
+}
+
+func TestExportFallsBack(t *testing.T) {
+	t.Parallel()
+	r := start(t, emulator.Options{Devices: 100}, Options{FullSweep: 1, ExportAbove: 50})
+	r.sync(t)
+	r.ms.Fail("blob/export", emulator.Fault{Kind: emulator.Garbage})
+	if table := r.sync(t); table == nil {
+		t.Fatal("no listing")
+	}
+	if st := r.Stats(); st.Mode != modePaged || st.ExportsFailed != 1 {
+		t.Errorf("mode %s, %d exports failed", st.Mode, st.ExportsFailed)
+	}
+}
+
+func TestPagedListingEveryDay(t *testing.T) {
+	t.Parallel()
+	clock := time.Now()
+	r := start(t, emulator.Options{Devices: 100}, Options{ExportAbove: 50, Now: func() time.Time { return clock }})
+	r.sync(t)
+	for _, step := range []struct {
+		after time.Duration
+		want  string
+	}{{time.Minute, modeChanges}, {59 * time.Minute, modeExport}, {24 * time.Hour, modePaged}, {-48 * time.Hour, modePaged}} {
+		clock = clock.Add(step.after)
+		err := r.Sync(t.Context(), source.NewSweep(0))
+		if got := r.Stats().Mode; got != step.want {
+			t.Errorf("%s later the listing is %s, want %s (%v)", step.after, got, step.want, err)
+		}
+	}
+}
+
+// TestStrictDefault checks that without a policy "compliant" is worth nothing.
+func TestStrictDefault(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		r := start(t, emulator.Options{}, Options{StrictDefault: true})
+		bare, fine := r.find(t, emulator.CaseHealthy), r.find(t, emulator.CaseComanaged)
+		r.ms.Update(func(f *emulator.Fleet) {
+			f.Settings.SecureByDefault = secure
+			bare.Managed[0].Policies = []*emulator.PolicyState{{ID: emulator.MustGUID(ownID), Name: "Default Device Compliance Policy", State: "compliant"}}
+		})
+		want := decision.Compliant
+		if !secure {
+			want = decision.ComplianceNotEvaluated
+		}
+		_, err := r.Lookup(t.Context(), entraKey(fine.EntraID)) // before any listing
+		if err != nil {
+			t.Error(err)
+		}
+		table := r.sync(t)
+		if v := verdict(t, table, bare); v.Compliance != want {
+			t.Errorf("secure by default %v: device without a policy is %s", secure, v.Compliance)
+		}
+		if v := verdict(t, table, fine); v.Compliance != decision.Compliant {
+			t.Errorf("secure by default %v: device with a policy is %s", secure, v.Compliance)
+		}
+		v, err := r.Lookup(t.Context(), entraKey(bare.EntraID))
+		if err != nil || v.Compliance != want {
+			t.Errorf("secure by default %v: Lookup = %s, %v", secure, v.Compliance, err)
+		}
+		if n := r.Stats().Unproven; (n > 0) == secure {
+			t.Errorf("secure by default %v: %d devices held back", secure, n)
+		}
+	}
+}
+
+// TestSilentConnector checks that a threat partner that falls silent takes back
+// its good words, and gets them back when it speaks again.
+func TestSilentConnector(t *testing.T) {
+	clock := time.Now()
+	r := start(t, emulator.Options{}, Options{Now: func() time.Time { return clock }})
+	d := r.find(t, emulator.CaseHealthy)
+	set := func(state string) {
+		r.ms.Update(func(f *emulator.Fleet) {
+			for _, c := range f.Connectors {
+				c.State, c.Windows = state, true
+			}
+		})
+		clock = clock.Add(20 * time.Minute)
+	}
+	set("enabled")
+	if v := verdict(t, r.sync(t), d); v.Risk != decision.LevelNone {
+		t.Fatalf("risk is %s", v.Risk)
+	}
+	set("unresponsive")
+	table := r.sync(t)
+	if table == nil {
+		t.Fatal("nothing changed")
+	}
+	if v := verdict(t, table, d); v.Risk != decision.LevelUnknown || v.Sensor != decision.SensorUnresponsive {
+		t.Errorf("silent partner: risk %s, sensor %s", v.Risk, v.Sensor)
+	}
+	if names := r.Stats().SilentPlatforms; len(names) == 0 {
+		t.Error("no platform is reported silent")
+	}
+	set("enabled")
+	if table = r.sync(t); table == nil || verdict(t, table, d).Risk != decision.LevelNone {
+		t.Error("the partner speaks again and nobody listens")
+	}
+}
+
+// TestValidityPeriod checks that the tenant's own period counts.
+func TestValidityPeriod(t *testing.T) {
+	r := start(t, emulator.Options{}, Options{})
+	d := r.find(t, emulator.CaseHealthy)
+	r.ms.Update(func(f *emulator.Fleet) {
+		f.Settings.CheckinDays = 2
+		d.Managed[0].LastSync = time.Now().Add(-49 * time.Hour)
+	})
+	if v := verdict(t, r.sync(t), d); v.Compliance != decision.ComplianceNotEvaluated {
+		t.Errorf("device that stays away is %s", v.Compliance)
+	}
+}

@@ -1,0 +1,329 @@
+package intune
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// selected are the properties that we ask for: a full record takes 4 KB.
+const selected = "id,azureADDeviceId,deviceName,userId,userPrincipalName,complianceState," +
+	"complianceGracePeriodExpirationDateTime,managementAgent,managementState,managedDeviceOwnerType," +
+	"deviceRegistrationState,isEncrypted,jailBroken,isSupervised,operatingSystem,osVersion,model," +
+	"partnerReportedThreatState,lastSyncDateTime,configurationManagerClientEnabledFeatures,serialNumber"
+
+// text is a JSON string; whatever else Graph may send does not spoil the record.
+type text struct {
+	s     string
+	wrong bool // there was a value, of another type
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails.
+func (t *text) UnmarshalJSON(b []byte) error {
+	*t = text{}
+	switch n := len(b); {
+	case n < 2 || b[0] != '"':
+		t.wrong = string(b) != "null"
+	case bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b): // nearly all: nothing to decode
+		t.s = string(b[1 : n-1])
+	default:
+		t.wrong = json.Unmarshal(b, &t.s) != nil
+	}
+	return nil
+}
+
+// record is a Graph managedDevice, or a row of the export, as text.
+type record struct {
+	ID           text  `json:"id"`
+	EntraID      text  `json:"azureADDeviceId"`
+	Serial       text  `json:"serialNumber"`
+	Name         text  `json:"deviceName"`
+	Model        text  `json:"model"`
+	UserID       text  `json:"userId"`
+	UPN          text  `json:"userPrincipalName"`
+	OS           text  `json:"operatingSystem"`
+	OSVersion    text  `json:"osVersion"`
+	Compliance   text  `json:"complianceState"`
+	Grace        text  `json:"complianceGracePeriodExpirationDateTime"`
+	Agent        text  `json:"managementAgent"`
+	State        text  `json:"managementState"`
+	Registration text  `json:"deviceRegistrationState"`
+	Ownership    text  `json:"managedDeviceOwnerType"`
+	Jailbroken   text  `json:"jailBroken"`
+	Threat       text  `json:"partnerReportedThreatState"`
+	LastSync     text  `json:"lastSyncDateTime"`
+	Encrypted    flag  `json:"isEncrypted"`
+	Supervised   flag  `json:"isSupervised"`
+	Workloads    loads `json:"configurationManagerClientEnabledFeatures"`
+
+	encrypted, supervised text // as an export writes them
+}
+
+// flag is a JSON boolean or null.
+type flag struct {
+	is    decision.Tri
+	wrong bool
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails.
+func (f *flag) UnmarshalJSON(b []byte) error {
+	*f = flag{}
+	switch string(b) {
+	case "true":
+		f.is = decision.Yes
+	case "false":
+		f.is = decision.No
+	case "null":
+	default:
+		f.wrong = true
+	}
+	return nil
+}
+
+// loads says whether Intune owns the workload of compliance policies.
+type loads struct {
+	compliance decision.Tri
+	wrong      bool
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails.
+func (l *loads) UnmarshalJSON(b []byte) error {
+	var v struct {
+		Compliance flag `json:"compliancePolicy"`
+	}
+	err := json.Unmarshal(b, &v)
+	*l = loads{compliance: v.Compliance.is, wrong: err != nil || v.Compliance.wrong}
+	return nil
+}
+
+var errNoID = errors.New("record has no usable device id")
+
+// decoder turns records into verdicts. It is not safe for concurrent use.
+type decoder struct {
+	now    time.Time
+	fields map[string]int // values that could not be used, by field and reason
+	export bool           // the rows come from an export, which lacks some fields
+}
+
+// odd counts a value that could not be used. Both parts are from closed sets.
+func (d *decoder) odd(field, why string) {
+	if d.fields == nil {
+		d.fields = map[string]int{}
+	}
+	d.fields[field+": "+why]++
+}
+
+func (d *decoder) decode(raw []byte) (decision.Verdict, error) {
+	var r record
+	if err := json.Unmarshal(raw, &r); err != nil {
+		return decision.Verdict{}, errors.New("record is no JSON object")
+	}
+	return d.verdict(&r)
+}
+
+// word looks up an enumeration. Graph has no null there, so null is odd too.
+func word[T any](d *decoder, words map[string]T, field string, t text) (v T) {
+	switch {
+	case t.wrong:
+		d.odd(field, "wrong type")
+	case t.s == "":
+		d.odd(field, "empty")
+	default:
+		var ok bool
+		if v, ok = words[fold(t.s)]; !ok {
+			d.odd(field, "unknown value")
+		}
+	}
+	return v
+}
+
+// plain is text that may be empty.
+func (d *decoder) plain(field string, t text) string {
+	if t.wrong {
+		d.odd(field, "wrong type")
+	}
+	return strings.TrimSpace(t.s)
+}
+
+// verdict says what a record means. The error says why it cannot be used.
+func (d *decoder) verdict(r *record) (decision.Verdict, error) {
+	var v decision.Verdict
+	own, ok := decision.CanonicalKey(decision.KindIntune, r.ID.s)
+	if !ok || r.ID.wrong {
+		return v, errNoID
+	}
+	v.Keys = make([]decision.Key, 1, 3)
+	v.Keys[0] = own
+	d.otherKeys(&v, r)
+	v.Name, v.Model = d.plain("deviceName", r.Name), d.plain("model", r.Model)
+	if id := strings.ToLower(d.plain("userId", r.UserID)); id != "" && strings.Trim(id, "0-") != "" && len(id) <= 64 {
+		v.OwnerID = id
+	}
+	if upn := d.plain("userPrincipalName", r.UPN); len(upn) <= 256 {
+		v.OwnerUPN = upn
+	}
+	d.system(&v, r)
+	v.LastCheckIn = d.checkIn(r.LastSync)
+	v.Ownership = word(d, ownershipWords, "managedDeviceOwnerType", r.Ownership)
+	v.Lifecycle = graver(word(d, stateWords, "managementState", r.State),
+		word(d, registrationWords, "deviceRegistrationState", r.Registration))
+	if r.Jailbroken.wrong || r.Jailbroken.s != "" { // empty is how Graph spells unknown here
+		v.Jailbroken = word(d, triWords, "jailBroken", r.Jailbroken)
+	}
+	if !d.export {
+		t := word(d, threatWords, "partnerReportedThreatState", r.Threat)
+		v.Risk, v.Sensor = t.risk, t.sensor
+	}
+	d.compliance(&v, r)
+	v.Encrypted = d.encrypted(&v, r.Encrypted)
+	if r.Supervised.wrong {
+		d.odd("isSupervised", "wrong type")
+	} else if v.Platform == decision.IOS || v.Platform == decision.MacOS {
+		v.Supervised = r.Supervised.is // elsewhere it is always false
+	}
+	return v, nil
+}
+
+func (d *decoder) otherKeys(v *decision.Verdict, r *record) {
+	switch k, ok := decision.CanonicalKey(decision.KindEntra, r.EntraID.s); {
+	case r.EntraID.wrong:
+		d.odd("azureADDeviceId", "wrong type")
+	case ok:
+		v.Keys = append(v.Keys, k)
+	case strings.Trim(r.EntraID.s, "0-") != "": // only zeroes: not registered
+		d.odd("azureADDeviceId", "unknown value")
+	}
+	if r.Serial.wrong {
+		d.odd("serialNumber", "wrong type")
+	} else if k, ok := decision.CanonicalKey(decision.KindSerial, r.Serial.s); ok && !placeholder(k.Value) {
+		v.Keys = append(v.Keys, k)
+	}
+}
+
+func (d *decoder) system(v *decision.Verdict, r *record) {
+	if os := d.plain("operatingSystem", r.OS); os != "" {
+		p, ok := decision.ParsePlatform(os)
+		if v.Platform = p; !ok {
+			d.odd("operatingSystem", "unknown value")
+		}
+	}
+	if s := d.plain("osVersion", r.OSVersion); s != "" && v.Platform != decision.PlatformUnknown {
+		ver, err := decision.ParseVersion(s)
+		if v.OSVersion = ver; err != nil {
+			d.odd("osVersion", "unknown value")
+		}
+	}
+}
+
+// encrypted reads isEncrypted, which cannot be null: "not collected" reads as
+// false. So false counts only of an enrolled device that did check in, on a
+// platform that reports it.
+func (d *decoder) encrypted(v *decision.Verdict, f flag) decision.Tri {
+	if f.wrong {
+		d.odd("isEncrypted", "wrong type")
+		return decision.Unknown
+	}
+	if f.is != decision.No {
+		return f.is
+	}
+	if v.Channel != decision.ChannelIntune && v.Channel != decision.ChannelCoManaged {
+		return decision.Unknown
+	}
+	switch v.Platform {
+	case decision.Windows, decision.MacOS, decision.Android:
+		if !v.LastCheckIn.IsZero() {
+			return decision.No
+		}
+	case decision.PlatformUnknown, decision.IOS, decision.Linux, decision.ChromeOS, decision.NumPlatforms:
+	}
+	return decision.Unknown
+}
+
+// compliance reads whose word counts, and what it is (reference: co-management
+// workloads, tenant attach). A good word counts only from a channel by which
+// Intune evaluates.
+func (d *decoder) compliance(v *decision.Verdict, r *record) {
+	said := word(d, complianceWords, "complianceState", r.Compliance)
+	v.Channel = word(d, agentWords, "managementAgent", r.Agent)
+	switch v.Channel {
+	case decision.ChannelIntune:
+		v.Managed, v.Compliance = decision.Yes, said
+	case decision.ChannelCoManaged:
+		v.Managed, v.Compliance = decision.Yes, d.coManaged(said, r.Workloads)
+	case decision.ChannelConfigMgrAttached:
+		v.Managed, v.Compliance = decision.Yes, decision.ComplianceDelegated
+	case decision.ChannelPartnerMDM:
+		v.Managed = decision.Yes // the partner's verdict is in the directory
+	case decision.ChannelUnknown:
+		if !good(said) {
+			v.Compliance = said
+		}
+	case decision.ChannelConfigMgrOnly, decision.ChannelMDEAttach, decision.ChannelEAS, decision.ChannelNone:
+		// Reached without enrolment: Intune evaluates nothing.
+	}
+	if v.Compliance == decision.InGracePeriod {
+		v.GraceUntil = d.date("complianceGracePeriodExpirationDateTime", r.Grace)
+	}
+}
+
+// coManaged reads the verdict about a co-managed device, which is Intune's only
+// if it owns the workload. If nobody says who does, a good word is not taken.
+func (d *decoder) coManaged(said decision.Compliance, w loads) decision.Compliance {
+	switch {
+	case w.compliance == decision.Yes:
+		return said
+	case w.compliance == decision.No:
+		return decision.ComplianceDelegated
+	case !d.export:
+		d.odd("configurationManagerClientEnabledFeatures", "missing for a co-managed device")
+	}
+	if good(said) {
+		return decision.ComplianceDelegated
+	}
+	return said
+}
+
+// good reports whether a state lets a device in.
+func good(c decision.Compliance) bool {
+	return c == decision.Compliant || c == decision.InGracePeriod
+}
+
+// failing reports whether there are reasons to ask for.
+func failing(c decision.Compliance) bool {
+	switch c {
+	case decision.NonCompliant, decision.InGracePeriod, decision.ComplianceConflict, decision.ComplianceError:
+		return true
+	case decision.ComplianceUnknown, decision.Compliant, decision.ComplianceNotEvaluated, decision.ComplianceDelegated, decision.ComplianceNotManaged:
+	}
+	return false
+}
+
+// graver returns the state that weighs more: revoked, wiping, retiring, then
+// whatever is not simply active.
+func graver(a, b decision.Lifecycle) decision.Lifecycle {
+	weight := func(l decision.Lifecycle) int {
+		switch l {
+		case decision.LifecycleRevoked:
+			return 5
+		case decision.LifecycleWiping:
+			return 4
+		case decision.LifecycleRetiring:
+			return 3
+		case decision.LifecyclePending, decision.LifecycleUnhealthy, decision.LifecycleDiscovered:
+			return 2
+		case decision.LifecycleActive:
+			return 1
+		case decision.LifecycleUnknown:
+		}
+		return 0
+	}
+	if weight(b) > weight(a) {
+		return b
+	}
+	return a
+}

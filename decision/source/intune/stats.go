@@ -1,0 +1,86 @@
+package intune
+
+import (
+	"maps"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
+)
+
+// Stats are counters as of the last sync, for operators.
+type Stats struct {
+	// Mode is how the last listing was read: paged, export or changes.
+	Mode string `json:"mode"`
+	// Devices is how many devices were emitted.
+	Devices int `json:"devices"`
+	// Duplicates is how many records lost against a newer one of their device.
+	Duplicates int `json:"duplicates"`
+	// SharedSerials is how many serial numbers belong to several devices and
+	// identify none.
+	SharedSerials int `json:"shared_serials"`
+	// Changed is how many records the last poll changed.
+	Changed int `json:"changed"`
+	// Bad is how many records of the last listing had no usable id.
+	Bad int `json:"bad"`
+	// Unlisted is how many devices the last complete listing left out although
+	// Intune has them.
+	Unlisted int `json:"unlisted"`
+	// Fields counts values that could not be used since the last complete
+	// listing, by Graph field and reason.
+	Fields map[string]int `json:"fields,omitempty"`
+	// LastFull and LastPaged are the last complete and the last paged listing.
+	LastFull  time.Time `json:"last_full"`
+	LastPaged time.Time `json:"last_paged"`
+	// ReasonsDue is how many devices wait for their reasons to be fetched.
+	ReasonsDue int `json:"reasons_due"`
+	// Unproven is how many devices StrictDefault holds back.
+	Unproven int `json:"unproven"`
+	// SilentPlatforms are the platforms whose threat defense connector does not
+	// respond.
+	SilentPlatforms []string `json:"silent_platforms,omitempty"`
+	// Refused counts reads of settings, connectors and reasons that failed.
+	Refused map[string]int `json:"refused,omitempty"`
+	// Exports and ExportsFailed count export jobs.
+	Exports       int `json:"exports"`
+	ExportsFailed int `json:"exports_failed"`
+}
+
+// Stats returns the counters.
+func (s *Source) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stats
+	st.Fields, st.Refused = maps.Clone(st.Fields), maps.Clone(st.Refused)
+	st.ReasonsDue, st.Unproven = len(s.reasons.due), len(s.proofs.pending)
+	st.LastFull, st.LastPaged = s.lastFull, s.lastPaged
+	st.SilentPlatforms = s.tenant.silentNames()
+	return st
+}
+
+// refused counts a read that failed without failing the sync. What lacks a
+// permission is not asked for again for a while (see barred).
+func (s *Source) refused(what string, err error) {
+	s.mu.Lock()
+	if kindOf(err) == msgraph.KindPermission {
+		if s.barredAt == nil {
+			s.barredAt = map[string]time.Time{}
+		}
+		s.barredAt[what] = s.o.Now()
+	}
+	if s.stats.Refused == nil {
+		s.stats.Refused = map[string]int{}
+	}
+	s.stats.Refused[what]++
+	s.mu.Unlock()
+	s.once(what, err)
+}
+
+// barred reports whether a permission was missing not long ago: asking for each
+// device again would only fill the logs of the tenant.
+func (s *Source) barred(what string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.barredAt[what]
+	age := s.o.Now().Sub(at)
+	return ok && age >= 0 && age < barredFor
+}

@@ -1,0 +1,167 @@
+package intune
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
+)
+
+// tenant is what the tenant's own settings say about every device.
+type tenant struct {
+	// checkIn is the compliance status validity period.
+	checkIn time.Duration
+	// secureByDefault is No if a device without a policy counts as compliant.
+	secureByDefault decision.Tri
+	// silent are the platforms with a threat defense connector that does not
+	// respond; the unknown platform stands for any.
+	silent       [decision.NumPlatforms]bool
+	connectorsAt time.Time
+}
+
+func (t *tenant) silentNames() []string {
+	var names []string
+	for p := decision.PlatformUnknown + 1; p < decision.NumPlatforms; p++ {
+		if t.silent[p] {
+			names = append(names, p.String())
+		}
+	}
+	return names
+}
+
+// judge takes back what a record says better than the tenant's settings allow.
+func (t *tenant) judge(v *decision.Verdict, now time.Time) {
+	// A verdict about a device that stays away is old news, and one about a
+	// device that never came is none.
+	if good(v.Compliance) && now.Sub(v.LastCheckIn) > t.checkIn {
+		v.Compliance, v.GraceUntil = decision.ComplianceNotEvaluated, time.Time{}
+	}
+	// Intune ignores a partner that is silent for too long, so a good level may
+	// hide a dead sensor. Its last bad word stands.
+	if t.silent[v.Platform] && v.Sensor == decision.SensorActive {
+		v.Sensor = decision.SensorUnresponsive
+		if v.Risk <= decision.LevelLow {
+			v.Risk = decision.LevelUnknown
+		}
+	}
+}
+
+// readSettings reads the tenant's compliance settings. Without them the last
+// known ones count, and at first the service's own defaults.
+func (s *Source) readSettings(ctx context.Context) {
+	a, err := s.o.Client.Do(ctx, msgraph.Request{
+		Endpoint: msgraph.IntuneConfig, Path: "/v1.0/deviceManagement",
+		Query: url.Values{"$select": {"settings"}}, Priority: "Low",
+	})
+	if err != nil {
+		s.refused("settings", err)
+		return
+	}
+	t, err := parseSettings(a.Body)
+	if err != nil {
+		s.refused("settings", err)
+		return
+	}
+	s.once("settings", nil)
+	s.mu.Lock()
+	s.tenant.checkIn, s.tenant.secureByDefault = t.checkIn, t.secureByDefault
+	s.mu.Unlock()
+}
+
+func parseSettings(body []byte) (t tenant, err error) {
+	var wire struct {
+		Settings *struct {
+			SecureByDefault flag `json:"secureByDefault"`
+			CheckinDays     int  `json:"deviceComplianceCheckinThresholdDays"`
+		} `json:"settings"`
+	}
+	if err := json.Unmarshal(body, &wire); err != nil || wire.Settings == nil {
+		return t, errors.New("answer has no readable compliance settings")
+	}
+	t = tenant{checkIn: defaultCheckIn, secureByDefault: wire.Settings.SecureByDefault.is}
+	if d := wire.Settings.CheckinDays; d >= 1 && d <= 365 {
+		t.checkIn = time.Duration(d) * 24 * time.Hour
+	}
+	return t, nil
+}
+
+// connector is a Graph mobileThreatDefenseConnector.
+type connector struct {
+	State     text `json:"partnerState"`
+	Heartbeat text `json:"lastHeartbeatDateTime"`
+	Days      int  `json:"partnerUnresponsivenessThresholdInDays"`
+	Android   flag `json:"androidEnabled"`
+	IOS       flag `json:"iosEnabled"`
+	Windows   flag `json:"windowsEnabled"`
+	Mac       flag `json:"macEnabled"`
+}
+
+// silent reports whether the partner stopped talking to Intune.
+func (c *connector) silent(now time.Time) bool {
+	switch c.State.s {
+	case "unresponsive":
+		return true
+	case "enabled":
+		d := decoder{now: now}
+		at := d.date("lastHeartbeatDateTime", c.Heartbeat)
+		return !at.IsZero() && c.Days > 0 && now.Sub(at) > time.Duration(c.Days)*24*time.Hour
+	}
+	return false
+}
+
+// readConnectors reads the threat defense connectors every 15 minutes. If a
+// connector falls silent or speaks again, every device must be read anew.
+func (s *Source) readConnectors(ctx context.Context, now time.Time) {
+	s.mu.Lock()
+	age := now.Sub(s.tenant.connectorsAt)
+	s.mu.Unlock()
+	if age >= 0 && age < connectorsAge {
+		return
+	}
+	var silent [decision.NumPlatforms]bool
+	_, err := s.o.Client.Pages(ctx, msgraph.Request{
+		Endpoint: msgraph.IntuneConfig, Path: "/v1.0/deviceManagement/mobileThreatDefenseConnectors", Priority: "Low",
+	}, func(raw json.RawMessage) error {
+		var c connector
+		if err := json.Unmarshal(raw, &c); err != nil {
+			return errors.New("connector cannot be read")
+		}
+		if c.silent(now) {
+			for p, on := range map[decision.Platform]flag{
+				decision.Android: c.Android, decision.IOS: c.IOS, decision.Windows: c.Windows, decision.MacOS: c.Mac,
+			} {
+				silent[p] = silent[p] || on.is == decision.Yes
+				silent[decision.PlatformUnknown] = silent[decision.PlatformUnknown] || on.is == decision.Yes
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.refused("connectors", err)
+		if kindOf(err) != msgraph.KindPermission {
+			return // the next poll tries again
+		}
+	} else {
+		s.once("connectors", nil)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tenant.connectorsAt = now
+	if err == nil && silent != s.tenant.silent {
+		s.tenant.silent = silent
+		s.pagedDue = s.pagedDue || !s.lastFull.IsZero()
+	}
+}
+
+// kindOf tells what a failed call means.
+func kindOf(err error) msgraph.Kind {
+	var e *msgraph.Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return msgraph.KindUnavailable
+}

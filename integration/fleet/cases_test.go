@@ -1,0 +1,131 @@
+package fleet
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/gatehouse-project/gatehouse/integration/emulator"
+)
+
+// TestSeeds: one row for each situation of a cloud-attached fleet, with the decision
+// that a network team expects.
+func TestSeeds(t *testing.T) {
+	s := open(t, options{
+		Sources: `
+		source intune
+		source entra
+		source configmgr {base}/cm/AdminService {
+			ca_file {ca}
+			basic CORP\gatehouse {env.ADMIN_PASSWORD}
+		}`,
+		Policies: `
+		policy compliant {
+			require compliant
+		}
+		policy managed {
+			require managed
+		}
+		policy strict {
+			require compliant strict
+		}
+		policy encrypted {
+			require encrypted
+		}
+		policy updated {
+			require updated
+		}
+		policy clean {
+			require not malware
+		}
+		policy hybrid {
+			require trust hybrid_joined
+		}
+		policy owned {
+			require user
+			require owner
+		}
+		policy userrisk {
+			require user
+			require user_risk at_most medium
+		}`,
+	})
+	tests := []struct {
+		device, policy string
+		want           int
+		reasons        []string
+	}{
+		{emulator.CaseHealthy, "compliant", 200, nil},
+		{emulator.CaseHealthy, "managed", 200, nil},
+		{emulator.CaseHealthy, "encrypted", 200, nil},
+		{emulator.CaseHealthy, "owned", 200, nil},
+		{emulator.CaseComanaged, "compliant", 200, nil},
+		{emulator.CaseComanagedConfigMgr, "compliant", 200, nil},
+		{emulator.CaseTenantAttach, "managed", 200, nil},
+		{emulator.CaseIntuneOnly, "compliant", 200, nil},
+		{emulator.CaseJamf, "compliant", 200, nil},
+		{emulator.CaseHybridOnly, "hybrid", 200, nil},
+		{emulator.CaseHybridOnly, "managed", 200, nil}, // by Configuration Manager
+		{emulator.CaseGraceFar, "compliant", 200, nil},
+		{emulator.CaseGraceFar, "strict", 403, []string{"grace_period"}},
+		{emulator.CaseGracePast, "compliant", 403, []string{"grace_expired"}},
+		{emulator.CaseNoncompliant, "compliant", 403, []string{"noncompliant"}},
+		{emulator.CaseNoncompliant, "encrypted", 403, []string{"not_encrypted"}},
+		{emulator.CaseJailbroken, "managed", 403, []string{"jailbroken"}},
+		{emulator.CaseMalware, "clean", 403, []string{"malware_active"}},
+		{emulator.CaseUpdatesMissing, "updated", 403, []string{"not_updated"}},
+		{emulator.CaseThreatCompromised, "managed", 403, []string{"device_compromised"}},
+		{emulator.CaseDisabled, "managed", 403, []string{"device_disabled"}},
+		{emulator.CaseWiped, "managed", 403, []string{"device_retired"}},
+		{emulator.CaseRevoked, "managed", 403, []string{"device_retired"}},
+		{emulator.CaseNotEvaluated, "compliant", 403, []string{"fact_unknown"}},
+		{emulator.CaseConflict, "compliant", 403, []string{"noncompliant"}},
+		{emulator.CaseFutureValues, "compliant", 200, nil}, // the directory knows, Intune's word is not understood
+		{emulator.CaseFutureValues, "strict", 200, nil},
+		{emulator.CaseUnreported, "encrypted", 403, []string{"fact_unknown"}},
+		{emulator.CaseDuplicate, "compliant", 200, nil},
+		{emulator.CaseUserHigh, "userrisk", 403, []string{"user_risk_too_high"}},
+		{emulator.CaseUserRemediated, "userrisk", 200, nil},
+		{emulator.CaseUserCompromised, "owned", 403, []string{"user_compromised"}},
+		{emulator.CaseUserDisabled, "owned", 403, []string{"user_disabled"}},
+	}
+	for _, tc := range tests {
+		status, reasons := s.ask(tc.policy, s.token(s.device(tc.device)))
+		if status != tc.want || !slices.Equal(reasons, tc.reasons) {
+			t.Errorf("%s under %s: %d %v, want %d %v", tc.device, tc.policy, status, reasons, tc.want, tc.reasons)
+		}
+	}
+	s.tenant.Check(t)
+}
+
+// TestWithoutConfigurationManager: what Intune leaves to Configuration Manager is
+// nobody's verdict while that is no source.
+func TestWithoutConfigurationManager(t *testing.T) {
+	s := open(t, options{
+		Sources: "source intune\n\t\tsource entra",
+		Policies: `
+		policy compliant {
+			require compliant
+		}
+		policy managed {
+			require managed
+		}`,
+	})
+	tests := []struct {
+		device, policy string
+		want           int
+		reasons        []string
+	}{
+		{emulator.CaseComanaged, "compliant", 200, nil},
+		{emulator.CaseComanagedConfigMgr, "compliant", 403, []string{"fact_unknown"}},
+		{emulator.CaseTenantAttach, "compliant", 403, []string{"fact_unknown"}},
+		{emulator.CaseHybridOnly, "managed", 403, []string{"not_managed"}},
+		{emulator.CaseJamf, "compliant", 200, nil},
+	}
+	for _, tc := range tests {
+		status, reasons := s.ask(tc.policy, s.token(s.device(tc.device)))
+		if status != tc.want || !slices.Equal(reasons, tc.reasons) {
+			t.Errorf("%s under %s: %d %v, want %d %v", tc.device, tc.policy, status, reasons, tc.want, tc.reasons)
+		}
+	}
+	s.tenant.Check(t)
+}

@@ -1,0 +1,140 @@
+package fleet
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/integration/emulator"
+	"github.com/gatehouse-project/gatehouse/integration/rig"
+)
+
+// stage is a gateway in front of an app, and the tenant that it reads.
+type stage struct {
+	t        *testing.T
+	tenant   *emulator.Server
+	base     string // of the tenant
+	gateway  *rig.Gateway
+	upstream *rig.Upstream
+	issuer   *rig.Issuer
+	port     int
+}
+
+// options of a stage.
+type options struct {
+	Sources  string // source lines; {base} and {ca} are replaced
+	Policies string
+	Tenant   emulator.Options
+	Prepare  func(*emulator.Server)
+}
+
+// open starts tenant and gateway and waits until the gateway has read it. The
+// policy of a path /NAME/… is NAME.
+func open(t *testing.T, o options) *stage {
+	t.Helper()
+	s := &stage{
+		t: t, tenant: emulator.New(o.Tenant), upstream: rig.NewUpstream(t),
+		issuer: rig.NewIssuer(t, "https://idp.corp.example"), port: rig.FreePort(t),
+	}
+	if o.Prepare != nil {
+		o.Prepare(s.tenant)
+	}
+	base, _, stop := s.tenant.Start()
+	t.Cleanup(stop)
+	s.base = base
+	ca := filepath.Join(t.TempDir(), "tenant-ca.pem")
+	err := os.WriteFile(ca, s.tenant.CAPEM(), 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replace := strings.NewReplacer("{base}", base, "{ca}", ca)
+	var gates strings.Builder
+	for _, line := range strings.Split(o.Policies, "\n") {
+		if words := strings.Fields(line); len(words) == 3 && words[0] == "policy" {
+			fmt.Fprintf(&gates, "\t@%[1]s path /%[1]s/*\n\tcompliance @%[1]s %[1]s\n", words[1])
+		}
+	}
+	s.gateway = rig.Start(t, rig.Setup{
+		Compliance: replace.Replace(fmt.Sprintf(`
+		issuer corp %s {
+			jwks file %s
+			audience intranet
+			device_claim deviceid entra
+		}
+		microsoft {
+			tenant %s
+			client_id %s
+			client_secret {env.CLIENT_SECRET}
+			endpoint authority {base}/login
+			endpoint graph {base}/graph
+			endpoint defender {base}/defender
+			endpoint intune {base}/nac-resource/
+			ca_file {ca}
+		}
+		%s
+		%s`, s.issuer.URL, s.issuer.JWKS, emulator.DefaultTenant, emulator.DefaultClientID, o.Sources, o.Policies)),
+		Sites: fmt.Sprintf("http://127.0.0.1:%d {\n\tbind 127.0.0.1\n%s\treverse_proxy %s\n}\n", s.port, gates.String(), s.upstream.Addr()),
+		Env:   []string{"CLIENT_SECRET=" + emulator.DefaultSecret, "ADMIN_PASSWORD=" + emulator.AdminPassword},
+	})
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("gateway:\n%s", s.gateway.Log())
+		}
+	})
+	rig.Eventually(t, 30*time.Second, "the gateway to have read the tenant", s.ready)
+	return s
+}
+
+// ready reports whether every source has been read.
+func (s *stage) ready() bool {
+	var status struct {
+		Sources []struct {
+			State string `json:"state"`
+		} `json:"sources"`
+	}
+	if s.gateway.Call(http.MethodGet, "/compliance/status", nil, &status) != http.StatusOK || len(status.Sources) == 0 {
+		return false
+	}
+	for _, src := range status.Sources {
+		if src.State != "ok" {
+			return false
+		}
+	}
+	return true
+}
+
+// device finds a telling device of the tenant.
+func (s *stage) device(name string) *emulator.Device {
+	s.t.Helper()
+	for _, d := range s.tenant.Devices() {
+		if d.Name == name {
+			return d
+		}
+	}
+	s.t.Fatalf("no device is called %s", name)
+	return nil
+}
+
+// token is one of the device's primary user, or of somebody else if it has none.
+func (s *stage) token(d *emulator.Device) string {
+	claims := rig.Claims{"deviceid": d.EntraID.String(), "sub": "somebody", "preferred_username": "somebody@else.example"}
+	if d.User != nil {
+		claims["sub"], claims["preferred_username"] = d.User.OID.String(), d.User.UPN
+	}
+	return s.issuer.Token(claims)
+}
+
+// ask asks the app under a policy with a token, and returns the status and the
+// codes of the reasons.
+func (s *stage) ask(policy, token string) (status int, reasons []string) {
+	s.t.Helper()
+	a := rig.Do(s.t, http.DefaultClient, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/%s/x", s.port, policy), rig.Bearer(token)...)
+	if a.StatusCode == http.StatusOK {
+		return a.StatusCode, nil
+	}
+	return a.StatusCode, a.Problem(s.t).Codes()
+}
