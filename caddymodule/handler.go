@@ -96,8 +96,9 @@ type exchange struct {
 	id        string    // decision id, made when first needed
 	result    *decision.Decision
 	rule      *Rule
-	ages      decision.Ages        // the strictest that apply, for what the app is told
-	decision  [3]decision.Decision // worst so far, current, for the record
+	ages      decision.Ages // the strictest that apply, for what the app is told
+	// Room for decisions: the worst so far, the current one, one for the record.
+	worst, current, recorded decision.Decision
 }
 
 const exchangeVar = "gatehouse.exchange"
@@ -224,7 +225,7 @@ func (h *Handler) decide(r *http.Request, x *exchange, rules []*Rule, f fault) (
 	for _, rule := range rules {
 		enforce, report := rule.policy.Split(x.start)
 		if enforce != nil {
-			d := &x.decision[1]
+			d := &x.current
 			app.evaluate(r, x, enforce, &f, d)
 			app.meters.count(rule.policy.of(enforce), modeEnforce, d)
 			worst = x.keepWorst(worst, d, rule)
@@ -243,11 +244,11 @@ func (h *Handler) decide(r *http.Request, x *exchange, rules []*Rule, f fault) (
 	return f, worst
 }
 
-// keepWorst keeps the more severe of two decisions in x.decision[0]. The reasons
+// keepWorst keeps the more severe of two decisions in x.worst. The reasons
 // of the other one are joined to it, so that the person sees everything at once;
 // only a stranger learns nothing but that a sign-in is needed.
 func (x *exchange) keepWorst(worst, d *decision.Decision, rule *Rule) *decision.Decision {
-	keep := &x.decision[0]
+	keep := &x.worst
 	if worst == nil || d.Outcome > worst.Outcome {
 		*keep, *d = *d, *keep
 		x.rule = rule
@@ -308,7 +309,7 @@ func (a *App) evaluate(r *http.Request, x *exchange, p *decision.Policy, f *faul
 }
 
 func (a *App) evaluateForRecord(r *http.Request, x *exchange, b *boundPolicy, mode int, f *fault) {
-	d := &x.decision[2]
+	d := &x.recorded
 	a.evaluate(r, x, b.Policy, f, d)
 	a.meters.count(b, mode, d)
 	if d.Outcome != decision.Allow {

@@ -74,7 +74,17 @@ func nameBinary(root *cobra.Command) {
 	typed := strings.NewReplacer(names...)
 	for _, c := range root.Commands() {
 		c.Long, c.Example = typed.Replace(c.Long), typed.Replace(c.Example)
-		if c.Name() != "version" {
+		switch c.Name() {
+		case "upgrade", "add-package", "remove-package":
+			// They fetch another build of Caddy, without this module, and put it in
+			// place of this one: every gate would be gone.
+			c.Hidden, c.DisableFlagParsing = true, true
+			c.RunE = func(cmd *cobra.Command, _ []string) error {
+				return fmt.Errorf("%s would replace this binary by a Caddy without Gatehouse; build a new one instead", cmd.Name())
+			}
+			continue
+		case "version":
+		default:
 			continue
 		}
 		c.Short = "Prints the versions of gatehouse and of the Caddy in it"
