@@ -215,6 +215,7 @@ func TestDiscovery(t *testing.T) {
 		{"look-alike", []string{entry("ComplianceRetrievalService", "https://evilmanage.intune.example/x")}, "leads to evilmanage"},
 		{"suffix behind", []string{entry("ComplianceRetrievalService", "https://fef.manage.intune.example.attacker.example/x")}, "leads to"},
 		{"other port", []string{entry("ComplianceRetrievalService", "https://fef.unit1.manage.intune.example:8443/x")}, "leads to"},
+		{"path alone", []string{entry("ComplianceRetrievalService", "/x")}, "refused"},
 		{"user", []string{entry("ComplianceRetrievalService", "https://u@fef.unit1.manage.intune.example/x")}, "refused"},
 		{"query", []string{entry("ComplianceRetrievalService", unit1+"?a=b")}, "query"},
 		{"dot segments", []string{entry("ComplianceRetrievalService", unit1+"/../x")}, "dot segments"},

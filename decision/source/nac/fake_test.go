@@ -107,6 +107,9 @@ func (f *fakeService) RoundTrip(r *http.Request) (*http.Response, error) {
 		if discover != nil {
 			status, body = discover(r)
 		}
+		if err := r.Context().Err(); err != nil {
+			return nil, err
+		}
 	case r.URL.Host != "login.example":
 		var err error
 		if status, body, err = device(r); err != nil {

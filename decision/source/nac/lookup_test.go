@@ -188,26 +188,24 @@ func TestServiceErrors(t *testing.T) {
 		status int
 		kind   msgraph.Kind
 	}{
-		{400, msgraph.KindBadRequest}, {403, msgraph.KindPermission}, {404, msgraph.KindNotFound},
-		{429, msgraph.KindThrottled}, {500, msgraph.KindUnavailable},
+		{400, msgraph.KindBadRequest},
+		{403, msgraph.KindPermission},
+		{404, msgraph.KindNotFound},
+		{429, msgraph.KindThrottled},
+		{500, msgraph.KindUnavailable},
 	} {
-		f := newFake(t)
-		f.on(func(*http.Request) (int, string, error) {
-			return tt.status, "<Error><Code>x</Code></Error>", nil
+		bubble(t, func(t *testing.T, f *fakeService, s *Source) {
+			f.says(tt.status, "<Error><Code>x</Code></Error>")
+			err := look(t, s)
+			var me *msgraph.Error
+			var throttled *source.ThrottledError
+			if !errors.As(err, &me) || me.Kind != tt.kind || errors.Is(err, source.ErrUnknownDevice) {
+				t.Errorf("status %d: %v, want kind %v", tt.status, err, tt.kind)
+			}
+			if errors.As(err, &throttled) != (tt.status == 429) {
+				t.Errorf("status %d: %v, throttled is for 429", tt.status, err)
+			}
 		})
-		s, done := newSource(t, f)
-		ctx, cancel := shortly(t)
-		_, err := s.Lookup(ctx, askedKey)
-		var me *msgraph.Error
-		var throttled *source.ThrottledError
-		if !errors.As(err, &me) || me.Kind != tt.kind || errors.Is(err, source.ErrUnknownDevice) {
-			t.Errorf("status %d: %v, want kind %v", tt.status, err, tt.kind)
-		}
-		if errors.As(err, &throttled) != (tt.status == 429) {
-			t.Errorf("status %d: %v, throttled is for 429", tt.status, err)
-		}
-		cancel()
-		done()
 	}
 }
 

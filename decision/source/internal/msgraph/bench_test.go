@@ -52,7 +52,7 @@ func BenchmarkDo(b *testing.B) {
 }
 
 func BenchmarkBudget(b *testing.B) {
-	k := &newBudgets()[scopeDefenderMachines]
+	k := &newBudgets()[scopeDefender]
 	now := time.Now()
 	b.ReportAllocs()
 	for b.Loop() {

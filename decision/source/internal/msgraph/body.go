@@ -59,7 +59,7 @@ func (p *prepared) checkType(a *Answer) error {
 	if looksLikePage(a.Body) {
 		return errPage
 	}
-	if p.Accept == jsonType && p.check == nil && !json.Valid(a.Body) {
+	if strings.HasPrefix(p.Accept, jsonType) && p.check == nil && !json.Valid(a.Body) {
 		return errNotJSON
 	}
 	return nil

@@ -19,8 +19,7 @@ const (
 	scopeIntuneWrites
 	scopeDirectory
 	scopeIdentityProtection
-	scopeDefenderMachines
-	scopeDefenderAlerts
+	scopeDefender
 	scopeNACDevice
 	scopeNACList
 	scopeReports
@@ -43,8 +42,7 @@ var limits = [numScopes]struct {
 	scopeIntuneWrites:       {"intune_writes", []window{{200, 20 * time.Second}}},
 	scopeDirectory:          {"directory", []window{{3500, 10 * time.Second}}}, // the smallest tenant's resource units
 	scopeIdentityProtection: {"identity_protection", []window{{1, time.Second}}},
-	scopeDefenderMachines:   {"defender_machines", []window{{100, time.Minute}, {1500, time.Hour}}},
-	scopeDefenderAlerts:     {"defender_alerts", []window{{100, time.Minute}, {1500, time.Hour}}},
+	scopeDefender:           {"defender", []window{{100, time.Minute}, {1500, time.Hour}}},
 	scopeNACDevice:          {"nac_device", []window{{2000, 20 * time.Second}}}, // "as many as needed"
 	scopeNACList:            {"nac_list", []window{{1, 4 * time.Hour}}},
 	scopeReports:            {"reports", []window{{48, time.Minute}}},
@@ -188,6 +186,13 @@ func (b *budget) throttled(wait time.Duration) time.Duration {
 		b.until = until
 	}
 	return wait
+}
+
+// calm reports whether the last answer was not a throttled one.
+func (b *budget) calm() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.strikes == 0
 }
 
 // answered records an answer that was not throttled.

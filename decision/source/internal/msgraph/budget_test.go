@@ -47,7 +47,7 @@ func TestBudgetsStayBelowTheLimits(t *testing.T) {
 
 func TestSweepsLeaveSomeToLookUps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &newBudgets()[scopeDefenderMachines]
+		b := &newBudgets()[scopeDefender]
 		n := 0
 		for b.delay(time.Now(), 1, true) == 0 {
 			n++

@@ -3,6 +3,7 @@ package msgraph
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"sync"
@@ -180,8 +181,12 @@ func (c *Client) settle(p *prepared, a *Answer, e *Error) {
 	case e == nil:
 		b.answered(a.Header)
 	case e.Kind == KindThrottled:
+		level := slog.LevelWarn
+		if !b.calm() {
+			level = slog.LevelDebug // known already
+		}
 		e.RetryAfter = b.throttled(e.RetryAfter)
-		c.o.Logger.Warn("microsoft asks us to wait", "tenant", c.o.Name, "endpoint", p.Endpoint.String(), "wait", e.RetryAfter)
+		c.o.Logger.Log(c.ctx, level, "microsoft asks us to wait", "tenant", c.o.Name, "endpoint", p.Endpoint.String(), "wait", e.RetryAfter)
 	case e.Status == 0:
 		b.refund()
 	}

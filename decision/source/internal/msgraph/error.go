@@ -69,7 +69,7 @@ func (e *Error) Error() string {
 		b.WriteString(": " + e.Code)
 	}
 	if e.Message != "" {
-		b.WriteString(": " + e.Message)
+		b.WriteString(": " + strings.TrimSuffix(e.Message, "."))
 	}
 	if e.RetryAfter > 0 {
 		fmt.Fprintf(&b, "; wait %s", e.RetryAfter.Round(time.Millisecond))

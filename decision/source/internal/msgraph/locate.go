@@ -32,6 +32,7 @@ func (c *Client) locate(res Resource, path string) (*url.URL, error) {
 	if !c.mayCall(res, u) {
 		return nil, fmt.Errorf("link leads to %s, not to the %s service", clean(u.Host), res)
 	}
+	u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20") // some links are not escaped
 	return u, plainPath(u)
 }
 

@@ -3,6 +3,7 @@ package msgraph
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ func (c *Client) Pages(ctx context.Context, r Request, row func(json.RawMessage)
 	if r.Method != "" && r.Method != http.MethodGet {
 		return last, &Error{Endpoint: r.Endpoint, Kind: KindBadRequest, Message: "a list is read with GET"}
 	}
-	seen := map[string]bool{}
+	seen := map[[sha256.Size]byte]bool{}
 	for last.Pages < maxPages {
 		p, e := c.prepare(r)
 		if e != nil {
@@ -45,7 +46,11 @@ func (c *Client) Pages(ctx context.Context, r Request, row func(json.RawMessage)
 			}
 			return last, e
 		}
-		seen[p.url.String()] = true
+		link := sha256.Sum256([]byte(p.url.String()))
+		if seen[link] {
+			return last, &Error{Endpoint: r.Endpoint, Kind: KindAnswer, Message: "list leads back to a page that was read already"}
+		}
+		seen[link] = true
 		var page page
 		p.check = func(a *Answer) error {
 			var err error
@@ -67,9 +72,6 @@ func (c *Client) Pages(ctx context.Context, r Request, row func(json.RawMessage)
 			return last, nil
 		}
 		r.Path, r.Query = page.next, nil
-		if seen[page.next] {
-			return last, &Error{Endpoint: r.Endpoint, Status: http.StatusOK, Kind: KindAnswer, Message: "list leads back to a page that was read already"}
-		}
 	}
 	return last, &Error{Endpoint: r.Endpoint, Kind: KindAnswer, Message: fmt.Sprintf("list has more than %d pages", maxPages)}
 }

@@ -53,7 +53,7 @@ type prepared struct {
 	check func(*Answer) error
 }
 
-// allowedHeaders a caller can set; the others are the client's business.
+// reservedHeaders are the client's business.
 var reservedHeaders = []string{"Authorization", "Host", "Content-Length", "Content-Type", "Accept", "Accept-Encoding", "Transfer-Encoding", "Connection", "Cookie"}
 
 func (c *Client) prepare(r Request) (*prepared, *Error) {

@@ -100,6 +100,8 @@ func (c *Client) tokenFailure(ctx context.Context, x *tokenExchange, err error) 
 		}
 	}
 	switch {
+	case c.ctx.Err() != nil:
+		return &Error{Kind: KindUnavailable, Message: "client is closed", cause: c.ctx.Err()}
 	case ctx.Err() != nil:
 		return &Error{Kind: KindUnavailable, Message: "no token in time", cause: ctx.Err(), retry: true}
 	case x.err != nil:

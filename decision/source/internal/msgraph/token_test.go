@@ -307,6 +307,22 @@ func TestCloseEndsTokenRequests(t *testing.T) {
 	wantKind(t, err, KindUnavailable)
 }
 
+// A defect of the token library costs one request, not the process.
+func TestTokenPanicIsAnError(t *testing.T) {
+	f := &fake{}
+	f.sign = func(url.Values) (*http.Response, error) { panic("defect") }
+	inBubble(t, f, func(t *testing.T, c *Client) {
+		if e := wantKind(t, do(t, c), KindUnavailable); !strings.Contains(e.Error(), "panicked: defect") {
+			t.Errorf("error %q", e.Error())
+		}
+		f.sign = nil
+		time.Sleep(time.Minute)
+		if err := do(t, c); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // hanging never answers a token request.
 type hanging struct {
 	*fake

@@ -3,6 +3,7 @@ package msgraph
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -184,7 +185,11 @@ func (c *Client) land(s *tokenSlot, f *tokenFlight, value string, expires time.T
 	s.failed, s.stamp, s.looked = e, stamp, time.Now()
 	pause := tokenPause(e, s.failures)
 	s.retryAt = time.Now().Add(pause)
-	c.o.Logger.Error("microsoft token refused", "tenant", c.o.Name, "kind", e.Kind.String(), "code", e.Code, "error", e.text(), "next_try_in", pause)
+	level := slog.LevelWarn
+	if e.Kind == KindConfig {
+		level = slog.LevelError
+	}
+	c.o.Logger.Log(c.ctx, level, "no microsoft token", "tenant", c.o.Name, "kind", e.Kind.String(), "code", e.Code, "error", e.text(), "next_try_in", pause)
 }
 
 // tokenPause is how long no token is asked for after a failure.

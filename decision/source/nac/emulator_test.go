@@ -1,0 +1,218 @@
+package nac
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
+	"github.com/gatehouse-project/gatehouse/decision/source/sourcetest"
+	"github.com/gatehouse-project/gatehouse/integration/emulator"
+)
+
+// clock is the source's and the emulator's time; the client's budgets keep real
+// time.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// connect starts an emulator and makes a source of it.
+func connect(t *testing.T, devices int) (*emulator.Server, *Source, *clock) {
+	t.Helper()
+	c := &clock{}
+	e := emulator.New(emulator.Options{Devices: devices, Strict: true, Clock: c.now})
+	base, roots, stop := e.Start()
+	t.Cleanup(stop)
+	client, err := msgraph.New(msgraph.Options{
+		Name: "test", Tenant: emulator.DefaultTenant, ClientID: emulator.DefaultClientID,
+		Credential: msgraph.CredentialOptions{Secret: emulator.DefaultSecret}, RootCAs: roots,
+		Cloud: msgraph.Cloud{Authority: base + "/login", Graph: base + "/graph", Intune: base + "/nac-resource"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	s, err := New(Options{Client: client, Now: c.now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e, s, c
+}
+
+func intuneKey(id emulator.GUID) decision.Key {
+	return decision.Key{Kind: decision.KindIntune, Value: id.String()}
+}
+
+func TestConformance(t *testing.T) {
+	sourcetest.Run(t, func(t *testing.T, devices []decision.Verdict) sourcetest.Fixture {
+		t.Helper()
+		e, s, _ := connect(t, 1)
+		e.Update(func(f *emulator.Fleet) {
+			f.RemoveDevice(f.At(0))
+			for _, v := range devices {
+				for _, k := range v.Keys {
+					if k.Kind == decision.KindIntune {
+						f.AddDevice(nil).NAC = &emulator.NAC{ID: emulator.MustGUID(k.Value), Registered: true, Compliant: v.Compliance == decision.Compliant}
+					}
+				}
+			}
+		})
+		t.Cleanup(func() { e.Check(t) })
+		return sourcetest.Fixture{Source: s, Kinds: []string{decision.KindIntune}, Break: func() {
+			e.Fail("nac/devices", emulator.Fault{Kind: emulator.Status, Status: 500})
+		}}
+	})
+}
+
+func TestEmulatedFleet(t *testing.T) {
+	e, s, _ := connect(t, 60)
+	for _, tt := range []struct {
+		name string
+		want decision.Compliance // NotManaged: unknown to the service
+	}{
+		{emulator.CaseHealthy, decision.Compliant},
+		{emulator.CaseComanaged, decision.Compliant},
+		{emulator.CaseIntuneOnly, decision.Compliant},
+		{emulator.CaseGraceFar, decision.Compliant}, // the service does not tell of grace
+		{emulator.CaseNoncompliant, decision.NonCompliant},
+		{emulator.CaseJailbroken, decision.NonCompliant},
+		{emulator.CaseConflict, decision.NonCompliant},
+		{emulator.CaseNACOnly, decision.Compliant},
+		{emulator.CaseTenantAttach, decision.ComplianceNotManaged},
+		{emulator.CaseDefenderAttach, decision.ComplianceNotManaged},
+		{emulator.CaseRevoked, decision.ComplianceNotManaged},
+	} {
+		var key decision.Key
+		for _, d := range e.Devices() {
+			switch {
+			case d.Name != tt.name:
+			case d.NAC != nil:
+				key = intuneKey(d.NAC.ID)
+			default:
+				key = intuneKey(d.Managed[0].ID)
+			}
+		}
+		v, err := s.Lookup(t.Context(), key)
+		switch {
+		case tt.want == decision.ComplianceNotManaged && errors.Is(err, source.ErrUnknownDevice):
+		case err != nil:
+			t.Errorf("%s: %v, want %v", tt.name, err, tt.want)
+		case v.Compliance != tt.want || v.Managed != decision.Yes:
+			t.Errorf("%s: managed %v, %v; want %v", tt.name, v.Managed, v.Compliance, tt.want)
+		}
+	}
+	if n := e.Calls()["graph/endpoints"]; n != 1 {
+		t.Errorf("%d discoveries, want 1", n)
+	}
+	e.Check(t)
+}
+
+// A changed verdict shows at the next look-up, and a day later the service is
+// looked for again with tokens that are still good.
+func TestEmulatedChange(t *testing.T) {
+	e, s, c := connect(t, 1)
+	d := e.Devices()[0]
+	key := intuneKey(d.Managed[0].ID)
+	for _, want := range []struct {
+		state string
+		is    decision.Compliance
+	}{{"compliant", decision.Compliant}, {"noncompliant", decision.NonCompliant}, {"compliant", decision.Compliant}} {
+		e.Update(func(*emulator.Fleet) { d.Managed[0].Compliance = want.state })
+		v, err := s.Lookup(t.Context(), key)
+		if err != nil || v.Compliance != want.is {
+			t.Errorf("%s: %v, %v", want.state, v.Compliance, err)
+		}
+	}
+	e.Update(func(f *emulator.Fleet) { f.RemoveDevice(d) })
+	if _, err := s.Lookup(t.Context(), key); !errors.Is(err, source.ErrUnknownDevice) {
+		t.Errorf("removed device: %v", err)
+	}
+	e.Check(t)
+	// The client keeps real time: its tokens have expired for the emulator only.
+	c.advance(locationAge)
+	if _, err := s.Lookup(t.Context(), key); !errors.Is(err, source.ErrUnknownDevice) {
+		t.Errorf("a day later: %v", err)
+	}
+	if n := e.Calls()["graph/endpoints"]; n < 2 {
+		t.Errorf("%d discoveries, want another one", n)
+	}
+}
+
+func TestEmulatedFaults(t *testing.T) {
+	for _, tt := range []struct {
+		route string
+		fault emulator.Fault
+		kind  msgraph.Kind
+	}{
+		{"nac/devices", emulator.Fault{Kind: emulator.Throttle429, RetryAfter: "7.5"}, msgraph.KindThrottled},
+		{"nac/devices", emulator.Fault{Kind: emulator.Throttle429}, msgraph.KindThrottled},
+		{"nac/devices", emulator.Fault{Kind: emulator.Status}, msgraph.KindUnavailable},
+		{"nac/devices", emulator.Fault{Kind: emulator.Hang}, msgraph.KindUnavailable},
+		{"nac/devices", emulator.Fault{Kind: emulator.Reset}, msgraph.KindUnavailable},
+		{"nac/devices", emulator.Fault{Kind: emulator.HalfPage}, msgraph.KindUnavailable},
+		{"nac/devices", emulator.Fault{Kind: emulator.HTML200}, msgraph.KindAnswer},
+		{"nac/devices", emulator.Fault{Kind: emulator.GzipBomb}, msgraph.KindAnswer},
+		{"nac/devices", emulator.Fault{Kind: emulator.EndlessBody}, msgraph.KindAnswer},
+		{"nac/devices", emulator.Fault{Kind: emulator.Garbage}, anyKind},
+		{"nac/devices", emulator.Fault{Kind: emulator.Garbage, Body: "<ise_api/>"}, anyKind},
+		{"nac/devices", emulator.Fault{Kind: emulator.WrongAudience}, msgraph.KindUnauthorized},
+		{"graph/endpoints", emulator.Fault{Kind: emulator.Status, Status: 500}, msgraph.KindUnavailable},
+		{"graph/endpoints", emulator.Fault{Kind: emulator.Garbage}, msgraph.KindAnswer},
+		{"graph/endpoints", emulator.Fault{Kind: emulator.ForeignNextLink}, msgraph.KindAnswer},
+		{"graph/endpoints", emulator.Fault{Kind: emulator.NullFields}, anyKind},
+		{"graph/endpoints", emulator.Fault{Kind: emulator.HTML200}, msgraph.KindAnswer},
+		{"login/token", emulator.Fault{Kind: emulator.ExpiredSecret}, msgraph.KindConfig},
+	} {
+		t.Run(tt.route+" "+string(tt.fault.Kind), func(t *testing.T) {
+			e, s, _ := connect(t, 1)
+			key := intuneKey(e.Devices()[0].Managed[0].ID)
+			e.Fail(tt.route, tt.fault)
+			limit := lookupTime // no use to wait for the client's further tries
+			if tt.kind == msgraph.KindAnswer {
+				limit = 30 * time.Second // to read as much as the client does
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			v, err := s.Lookup(ctx, key)
+			if err == nil || errors.Is(err, source.ErrUnknownDevice) {
+				t.Fatalf("got %+v, %v", v.Device, err)
+			}
+			var me *msgraph.Error
+			if tt.kind != anyKind && (!errors.As(err, &me) || me.Kind != tt.kind) {
+				t.Errorf("%v, want kind %v", err, tt.kind)
+			}
+			var wait *source.ThrottledError
+			if tt.fault.RetryAfter != "" && (!errors.As(err, &wait) || wait.RetryAfter > 7500*time.Millisecond || wait.RetryAfter < 6*time.Second) {
+				t.Errorf("%v, want to wait what is left of 7.5 s", err)
+			}
+		})
+	}
+}
+
+// anyKind is any error at all, also one of our own.
+const anyKind = msgraph.Kind(255)
+
+func TestMissingPermissions(t *testing.T) {
+	for _, tt := range []struct{ role, twin string }{
+		{"get_device_compliance", ""},
+		{"Application.Read.All", "Directory.Read.All"},
+	} {
+		e, s, _ := connect(t, 1)
+		for _, role := range []string{tt.role, tt.twin} {
+			if role != "" {
+				e.Grant(role, false)
+			}
+		}
+		_, err := s.Lookup(t.Context(), intuneKey(e.Devices()[0].Managed[0].ID))
+		var me *msgraph.Error
+		if !errors.As(err, &me) || me.Kind != msgraph.KindPermission || !strings.Contains(err.Error(), tt.role) {
+			t.Errorf("without %s: %v, want an error that names it", tt.role, err)
+		}
+	}
+}
