@@ -34,7 +34,7 @@ type IntuneSource struct {
 const (
 	intunePoll = 5 * time.Minute
 	entraPoll  = time.Minute
-	leastPoll  = 10 * time.Second
+	leastPoll  = time.Second      // the budgets per published limit keep a hasty poll in check
 	firstSweep = 30 * time.Minute // of a very large tenant, page by page
 )
 

@@ -49,6 +49,9 @@ func (r *Runner) Find(keys []decision.Key) Match {
 // find looks for one id: first among single look-ups newer than the last sweep,
 // then in the table.
 func (r *Runner) find(key decision.Key) Match {
+	if !r.knows(key.Kind) {
+		return Match{Answered: true}
+	}
 	v := r.view.Load()
 	entry, result := r.looked.Get(key)
 	if result == cache.Hit && (v == nil || entry.verdict.Confirmed > v.since) {

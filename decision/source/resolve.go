@@ -1,6 +1,10 @@
 package source
 
-import "github.com/gatehouse-project/gatehouse/decision"
+import (
+	"slices"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
 
 // resolution is how the device ids of one request lead to one record in every
 // source.
@@ -150,6 +154,9 @@ func (s *resolution) judge(d *Directory) {
 	for _, k := range s.asked {
 		if hasKey(linked, k) {
 			continue
+		}
+		if !slices.ContainsFunc(d.runners, func(r *Runner) bool { return r.knows(k.Kind) }) {
+			continue // no source can say whose id it is
 		}
 		if s.answered(d, k) {
 			s.ambiguous = true

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +23,9 @@ const overlayEntries = 10_000
 // and is safe for concurrent use.
 type Runner struct {
 	src    Source
-	syncer Syncer // nil if the source cannot list its devices
-	looker Looker // nil if the source cannot be asked for one device
+	syncer Syncer   // nil if the source cannot list its devices
+	looker Looker   // nil if the source cannot be asked for one device
+	kinds  []string // of id that the source knows; nil: any
 	o      RunnerOptions
 	state  *decision.SourceState
 
@@ -99,6 +101,9 @@ func NewRunner(src Source, o RunnerOptions) *Runner {
 	r.journal.health = HealthNotLoaded
 	r.syncer, _ = src.(Syncer)
 	r.looker, _ = src.(Looker)
+	if k, ok := src.(KindLimited); ok {
+		r.kinds = k.Kinds()
+	}
 	entries := o.Capacity
 	if r.syncer != nil {
 		entries = min(entries, overlayEntries)
@@ -158,6 +163,9 @@ func (r *Runner) bump() {
 		(*f)()
 	}
 }
+
+// knows reports whether the source can know an id of this kind.
+func (r *Runner) knows(kind string) bool { return r.kinds == nil || slices.Contains(r.kinds, kind) }
 
 // complete reports whether an unknown device is certainly unknown: the source
 // lists its devices and has done so.

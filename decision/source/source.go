@@ -62,6 +62,14 @@ type Syncer interface {
 	Sync(ctx context.Context, sweep *Sweep) error
 }
 
+// KindLimited is a Source that knows devices by some kinds of id only. It is never
+// asked for others, and their absence there says nothing about a device.
+type KindLimited interface {
+	Source
+	// Kinds returns these kinds, such as decision.KindIntune. It never changes.
+	Kinds() []string
+}
+
 // Watcher is a Source that notices changes itself.
 type Watcher interface {
 	// Watch blocks until ctx ends and calls changed when a Sync is worthwhile.

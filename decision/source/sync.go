@@ -33,7 +33,9 @@ func (r *Runner) SyncNow(ctx context.Context) error {
 	defer cancel()
 	start := time.Now()
 	sweep := NewSweep(r.o.Capacity)
+	done := r.expect()
 	err := r.callSync(bounded, sweep)
+	done()
 	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err() // the caller gave up: that says nothing about the source
 	}
@@ -60,6 +62,31 @@ func (r *Runner) SyncNow(ctx context.Context) error {
 		f(ev)
 	}
 	return err
+}
+
+// overdueShare is the part of a poll after which a sweep under way counts as a
+// failure of the source: one that hangs, or keeps us waiting, must be known as
+// failing before the shortest max_age that a policy may have for it ends (1.25
+// polls, of which reading late and expiring early take up to 1.225).
+const overdueShare = 50
+
+// expect marks the source as failing if the sweep that begins now does not end
+// soon. Call done when it has: what came of it says more.
+func (r *Runner) expect() (done func()) {
+	over := false
+	timer := time.AfterFunc(max(r.o.Poll/overdueShare, 50*time.Millisecond), func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if !over && r.state.Loaded() {
+			r.state.Fail(decision.CauseSourceFailing)
+		}
+	})
+	return func() {
+		timer.Stop()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		over = true
+	}
 }
 
 // callSync turns a panic of the source into an error: one bad record must not

@@ -122,6 +122,7 @@ func bit(v bool) int {
 
 func smsID(r row) string { return "GUID:" + strings.ToUpper(r.cm().SMSID.String()) }
 
+// cmEntraID is upper case, unlike everywhere else.
 func cmEntraID(r row) string {
 	if r.cm().WithoutEntraID || r.d.EntraID.IsZero() {
 		return ""
@@ -129,6 +130,7 @@ func cmEntraID(r row) string {
 	return strings.ToUpper(r.d.EntraID.String())
 }
 
+// mdmAuthority is where a co-managed device enrolled.
 func mdmAuthority(r *Resource) string {
 	if r.MDMEnrolled {
 		return "https://enrollment.manage.microsoft.com/enrollmentserver/discovery.svc"

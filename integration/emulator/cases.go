@@ -100,6 +100,7 @@ var cases = []struct {
 	}},
 }
 
+// tenantAttach: upload of all devices takes servers along, and nobody is their user.
 func tenantAttach(m *maker, d *Device) {
 	d.OS, d.OSVersion, d.User = "Windows Server", "10.0.26100.7171", nil
 	m.directory(d, "ServerAd", "Company")
@@ -110,11 +111,14 @@ func tenantAttach(m *maker, d *Device) {
 	m.sensor(d)
 }
 
+// jamf: Intune has a record, but the partner judges and only the directory says how.
 func jamf(m *maker, d *Device) {
 	m.mac(d)
 	d.Managed[0].Agent, d.Managed[0].Compliance = "jamf", "unknown"
 }
 
+// hybridOnly shows that a hybrid join needs no co-management: isCompliant is null, which
+// is not false.
 func hybridOnly(m *maker, d *Device) {
 	d.OS, d.OSVersion = "Windows", "10.0.26100.7171"
 	m.directory(d, "ServerAd", "Company")
@@ -122,6 +126,7 @@ func hybridOnly(m *maker, d *Device) {
 	m.resource(d)
 }
 
+// grace: the directory still says compliant, and cannot tell it from healthy.
 func grace(m *maker, d *Device, left time.Duration) {
 	m.laptop(d)
 	r := d.Managed[0]
@@ -129,6 +134,7 @@ func grace(m *maker, d *Device, left time.Duration) {
 	r.Policies = failing(m, "StorageRequireEncryption")
 }
 
+// noncompliant has two reasons, and attestation that only the single record shows.
 func noncompliant(m *maker, d *Device) {
 	m.laptop(d)
 	r := d.Managed[0]
@@ -152,6 +158,7 @@ func failing(m *maker, settings ...string) []*PolicyState {
 	return []*PolicyState{p, builtIn("compliant")}
 }
 
+// jailbroken says so in three places: Intune, a policy, and the directory.
 func jailbroken(m *maker, d *Device) {
 	m.android(d)
 	r := d.Managed[0]
@@ -163,6 +170,7 @@ func jailbroken(m *maker, d *Device) {
 	d.Directory.Compliant, d.Directory.Rooted = False, True
 }
 
+// malware is found by Windows, Configuration Manager and Defender alike.
 func malware(m *maker, d *Device) {
 	m.comanaged(d, true)
 	found := m.ago(5 * time.Hour)
@@ -181,6 +189,7 @@ func malware(m *maker, d *Device) {
 	d.Machines[0].Alerts = alerts(m, "High", "New")
 }
 
+// updatesMissing: Intune knows nothing of it, since Configuration Manager is the authority.
 func updatesMissing(m *maker, d *Device) {
 	m.comanaged(d, false)
 	d.ConfigMgr.Updates = []UpdateState{
@@ -190,6 +199,7 @@ func updatesMissing(m *maker, d *Device) {
 	}
 }
 
+// alerts is one alert of a machine.
 func alerts(m *maker, severity, status string) []*Alert {
 	at := m.ago(5 * time.Hour)
 	return []*Alert{{
@@ -198,24 +208,28 @@ func alerts(m *maker, severity, status string) []*Alert {
 	}}
 }
 
+// risky: Intune has not heard of Defender's risk, so both axes differ.
 func risky(m *maker, d *Device, risk string) {
 	m.laptop(d)
 	d.Machines[0].Risk, d.Machines[0].Exposure = risk, "Medium"
 	d.Machines[0].Alerts = alerts(m, risk, "InProgress")
 }
 
+// threat: the level that a mobile threat defence partner pushed to Intune.
 func threat(m *maker, d *Device, threat, compliance string) {
 	m.android(d)
 	d.Managed[0].Threat, d.Managed[0].Compliance = threat, compliance
 	d.Directory.Compliant = NullBoolOf(compliance == "compliant")
 }
 
+// nacOnly is in no service but the Compliance Retrieval service.
 func nacOnly(m *maker, d *Device) {
 	d.OS, d.OSVersion = "Windows", "10.0.26200.7171"
 	d.NAC = &NAC{ID: m.guid(), Registered: true, Compliant: true}
 	d.MAC = "02" + strings.ToUpper(hex.EncodeToString(d.NAC.ID[11:]))
 }
 
+// duplicate: taking the first record, or any that is bad, gives the wrong answer.
 func duplicate(m *maker, d *Device) {
 	m.laptop(d)
 	old := m.enrol(d, "mdm", "company", "windowsAzureADJoin")
@@ -225,12 +239,14 @@ func duplicate(m *maker, d *Device) {
 	d.Machines[1].Risk, d.Machines[1].Health = "High", "Inactive"
 }
 
+// revoked: Intune still says compliant of a device that must not come in.
 func revoked(m *maker, d *Device) {
 	m.phone(d)
 	d.Managed[0].Registration, d.Managed[0].State = "revoked", "retireIssued"
 	d.Directory.Compliant = False
 }
 
+// state is a compliance state and what of it was copied to the directory.
 func state(m *maker, d *Device, compliance string, copied NullBool) {
 	m.laptop(d)
 	d.Managed[0].Compliance, d.Directory.Compliant = compliance, copied
@@ -239,6 +255,7 @@ func state(m *maker, d *Device, compliance string, copied NullBool) {
 	}
 }
 
+// futureValues has enumerations of tomorrow; a client must read them as unknown.
 func futureValues(m *maker, d *Device) {
 	m.laptop(d)
 	r := d.Managed[0]
@@ -247,35 +264,41 @@ func futureValues(m *maker, d *Device) {
 	d.Machines[0].Risk, d.Machines[0].Health = "Extreme", "Hibernating"
 }
 
+// unreported: false and empty mean here that nobody collected the fact.
 func unreported(m *maker, d *Device) {
 	m.phone(d)
 	d.Managed[0].Encrypted, d.Managed[0].JailBroken = false, ""
 	d.Directory.Rooted = Null
 }
 
+// configMgrBlocked: an administrator blocked it, and its client is silent for weeks.
 func configMgrBlocked(m *maker, d *Device) {
 	m.comanaged(d, false)
 	r := d.ConfigMgr
 	r.Blocked, r.ClientActive, r.ClientCheck, r.LastActive = true, 0, 2, m.now.Add(-40*24*time.Hour)
 }
 
+// defenderSilent: no risk is known, which is not the same as no risk.
 func defenderSilent(m *maker, d *Device) {
 	m.laptop(d)
 	x := d.Machines[0]
 	x.Health, x.Risk, x.LastSeen = "NoSensorData", "", m.now.Add(-20*24*time.Hour)
 }
 
+// defenderAttach has an Intune record without being enrolled.
 func defenderAttach(m *maker, d *Device) {
 	m.laptop(d)
 	d.Managed[0].Agent, d.Managed[0].Compliance = "msSense", "unknown"
 	d.Directory.Compliant, d.Directory.Managed = Null, Null
 }
 
+// hybridPending has no date of registration, and Configuration Manager no Entra id.
 func hybridPending(m *maker, d *Device) {
 	hybridOnly(m, d)
 	d.Directory.Registered, d.ConfigMgr.WithoutEntraID = time.Time{}, true
 }
 
+// userRisk: the device is healthy, its user is not.
 func userRisk(m *maker, d *Device, level, state, detail string) {
 	m.laptop(d)
 	if d.User != nil {

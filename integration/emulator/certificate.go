@@ -45,7 +45,7 @@ const ForeignTenant = "f0e1d2c3-b4a5-4697-8899-aabbccddeeff"
 
 // DeviceCertificate is a client certificate of a device, issued by the emulator's
 // authority (see [Server.Roots]). The device must have the identifier that the form
-// carries, or it is an error.
+// carries, or it is an error. Not inside [Server.Update].
 func (s *Server) DeviceCertificate(form CertificateForm, d *Device) (tls.Certificate, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -136,6 +136,7 @@ func (l *changeLog) identity(slot int, id GUID, now time.Time, reason string) bo
 	return true
 }
 
+// note appends to the log what has something to say.
 func (l *changeLog) note(c change) {
 	if c.mask == 0 {
 		return

@@ -89,6 +89,7 @@ func eachDevice(n func(d *Device) int) func(*Fleet, int64, func(int64, row) bool
 	}
 }
 
+// eachUser makes an each function over the users to keep.
 func eachUser(keep func(u *User) bool) func(*Fleet, int64, func(int64, row) bool) {
 	return func(f *Fleet, from int64, yield func(int64, row) bool) {
 		for i := int(from / maxRecords); i < len(f.users); i++ {
@@ -120,6 +121,7 @@ func byEntraID(n func(d *Device) int) func(f *Fleet, s string) []row {
 	}
 }
 
+// skipToken is opaque to clients: its inside may change.
 func skipToken(key int64) string {
 	return base64.RawURLEncoding.EncodeToString([]byte("row:" + strconv.FormatInt(key, 10)))
 }

@@ -105,6 +105,7 @@ func (f *faults) list() map[string][]Fault {
 	return m
 }
 
+// controlFault checks what Fail would panic over.
 func (s *Server) controlFault(body []byte) (any, error) {
 	var in struct {
 		Route, Kind, RetryAfter, Delay, Body string
@@ -187,6 +188,7 @@ func setFields(target any, body []byte) error {
 	return nil
 }
 
+// walk follows a path of field names and record numbers.
 func walk(v reflect.Value, path string) (reflect.Value, error) {
 	for name := range strings.SplitSeq(path, ".") {
 		v = reflect.Indirect(v)

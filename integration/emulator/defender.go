@@ -77,6 +77,7 @@ func numAlerts(d *Device) (n int) {
 	return n
 }
 
+// alert finds the row's alert among those of all machines of the device.
 func (r row) alert() (*Machine, *Alert) {
 	n := r.n
 	for _, m := range r.d.Machines {
@@ -88,6 +89,7 @@ func (r row) alert() (*Machine, *Alert) {
 	return nil, nil
 }
 
+// machinesByEntraID: a machine that is not joined has no id to be found by.
 func machinesByEntraID(f *Fleet, s string) (list []row) {
 	for _, r := range byEntraID(numMachines)(f, s) {
 		if !r.machine().WithoutEntraID {
@@ -131,6 +133,7 @@ func osPlatform(r row) string {
 	return r.d.OS
 }
 
+// machines answers 404 when none is left, not an empty list.
 func (c *call) machines() {
 	if c.s.o.NoAadDeviceIDFilter && strings.Contains(c.query.Get("$filter"), "aadDeviceId") {
 		c.fail(http.StatusBadRequest, "ODataError", "Filtering by aadDeviceId is not supported")
@@ -164,6 +167,7 @@ func (c *call) machine() {
 	}
 }
 
+// machineAlerts lists the alerts of one machine.
 func (c *call) machineAlerts() {
 	r, ok := c.found()
 	if !ok {

@@ -25,6 +25,14 @@ func (d deltaState) token() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
+func parseDelta(token string) (st deltaState, err error) {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	if err == nil {
+		err = json.Unmarshal(b, &st)
+	}
+	return st, err
+}
+
 // delta answers a change query: first the whole collection in pages, then what
 // changed. A row may come more than once, as the service warns.
 func (c *call) delta(col *collection, log *changeLog) {
@@ -74,6 +82,7 @@ func (c *call) delta(col *collection, log *changeLog) {
 	*c.spare = rows[:0]
 }
 
+// deltaLink carries the whole state, $select included, in its token.
 func (c *call) deltaLink(name, option string, st deltaState) {
 	c.body = append(c.body, `,"`+name+`":"`+c.base+c.r.URL.EscapedPath()+"?"+option+"="+st.token()+`"`...)
 }
@@ -95,10 +104,7 @@ func (c *call) deltaStart(col *collection, log *changeLog) (st deltaState, ok bo
 		}
 		return deltaState{Start: log.seq, Select: q.Get("$select"), Filter: q.Get("$filter"), Changes: token == "latest"}, true
 	}
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err == nil {
-		err = json.Unmarshal(b, &st)
-	}
+	st, err := parseDelta(token)
 	if err != nil || st.Start > log.seq {
 		return st, c.refuse(http.StatusBadRequest, "Directory_BadRequest", "The delta token is invalid.")
 	}
@@ -109,9 +115,16 @@ func (c *call) deltaStart(col *collection, log *changeLog) (st deltaState, ok bo
 	return st, true
 }
 
-// gone says that the client must begin anew.
+// gone says that the client must begin anew, at a Location with an empty token.
 func (c *call) gone() {
-	c.w.Header().Set("Location", c.base+c.r.URL.EscapedPath()+"?$deltatoken=")
+	sel := c.query.Get("$select")
+	if st, err := parseDelta(c.query.Get("$skiptoken") + c.query.Get("$deltatoken")); err == nil {
+		sel = st.Select
+	}
+	if sel != "" {
+		sel = "$select=" + sel + "&"
+	}
+	c.w.Header().Set("Location", c.base+c.r.URL.EscapedPath()+"?"+sel+"$deltatoken=")
 	c.fail(http.StatusGone, "resyncRequired", "Resync required. Replace any local items with the server's version.")
 }
 

@@ -3,7 +3,8 @@ package emulator
 import "time"
 
 // Device is one computer or phone with what each service knows of it. A nil record:
-// the service does not know the device. Change devices only inside [Server.Update].
+// the service does not know the device. The records of one device may contradict one
+// another, as they do in life. Change devices only inside [Server.Update].
 type Device struct {
 	Name      string
 	EntraID   GUID   // deviceId of the directory; zero: not registered
@@ -78,7 +79,8 @@ type Workloads struct {
 	Inventory, ModernApps, ResourceAccess, DeviceConfiguration, CompliancePolicy, WindowsUpdate bool
 }
 
-// PolicyState is one deviceCompliancePolicyState.
+// PolicyState is one deviceCompliancePolicyState. Its enumeration is complianceStatus,
+// which spells nonCompliant otherwise than complianceState does.
 type PolicyState struct {
 	ID       GUID
 	Name     string
@@ -98,7 +100,7 @@ type SettingState struct {
 
 // Protection is windowsProtectionState.
 type Protection struct {
-	State             string // flags, comma separated: clean, rebootPending, critical …
+	State             string // flags, comma separated: clean, rebootPending, critical ...
 	Product           string // productStatus flags
 	RealTime          bool
 	MalwareProtection bool
@@ -112,7 +114,7 @@ type Protection struct {
 
 // Malware is one detectedMalwareState.
 type Malware struct {
-	Name, Severity, Execution, Threat string // threatState: active, quarantined, …
+	Name, Severity, Execution, Threat string // threatState: active, quarantined, ...
 	Detected                          time.Time
 }
 

@@ -47,6 +47,7 @@ func (c *call) riskyUser() {
 // maxGroupIDs is how many groups checkMemberGroups takes.
 const maxGroupIDs = 20
 
+// checkGroups answers the subset of the given groups that the user is in.
 func (c *call) checkGroups() {
 	u := c.s.fleet.User(c.params[0])
 	if u == nil {
@@ -62,6 +63,7 @@ func (c *call) checkGroups() {
 	c.groups(slices.DeleteFunc(in.GroupIDs, func(g GUID) bool { return !slices.Contains(u.Groups, g) }))
 }
 
+// memberGroups answers all groups.
 func (c *call) memberGroups() {
 	u := c.s.fleet.User(c.params[0])
 	if u == nil {
@@ -76,6 +78,7 @@ func (c *call) memberGroups() {
 	c.groups(u.Groups)
 }
 
+// groups writes identifiers as a collection of texts.
 func (c *call) groups(ids []GUID) {
 	c.collect("Collection(Edm.String)", func(b []byte) []byte {
 		for i, g := range ids {

@@ -94,6 +94,7 @@ func (col *collection) defaults() []*field {
 	return fields
 }
 
+// byObjectID finds a device by the id that is not deviceId.
 func byObjectID(f *Fleet, s string) []row {
 	g, err := ParseGUID(s)
 	i, ok := f.byObj[g]
@@ -110,6 +111,7 @@ func managementType(r row) string {
 	return ""
 }
 
+// mdmApp is the application id of Intune for managed devices.
 func mdmApp(r row) string {
 	if r.dir().Managed == True {
 		return "0000000a-0000-0000-c000-000000000000"
@@ -117,6 +119,7 @@ func mdmApp(r row) string {
 	return ""
 }
 
+// appendSecurityIDs writes what pins a registration certificate.
 func appendSecurityIDs(b []byte, r row) []byte {
 	key := r.dir().CertificateKey
 	if key == "" {

@@ -123,7 +123,7 @@ func TestDelta(t *testing.T) {
 	c = c.signIn(graphScope)
 	resp := c.do("GET", delta, "")
 	doc = decode(t, resp)
-	if resp.StatusCode != 410 || code(doc) != "resyncRequired" || !strings.HasPrefix(resp.Header.Get("Location"), c.base+"/graph/v1.0/devices/delta?$deltatoken=") {
+	if resp.StatusCode != 410 || code(doc) != "resyncRequired" || !strings.HasPrefix(resp.Header.Get("Location"), c.base+"/graph/v1.0/devices/delta"+sel+"&$deltatoken=") {
 		t.Errorf("old token: %d %v %v", resp.StatusCode, doc, resp.Header)
 	}
 	rows, doc = c.rows("/graph/v1.0/devices/delta" + sel + "&$deltatoken=latest")

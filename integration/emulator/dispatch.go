@@ -136,6 +136,7 @@ func (c *call) send() {
 	_, _ = c.w.Write(body) // a client that went away is no concern
 }
 
+// contentType: a client should compare the media type alone, not its parameters.
 func (c *call) contentType() string {
 	switch c.route.service {
 	case serviceGraph:
@@ -153,6 +154,7 @@ var compressors = sync.Pool{New: func() any {
 	return z
 }}
 
+// compress favours speed: a page is compressed for each call.
 func compress(b []byte) []byte {
 	z := compressors.Get().(*gzip.Writer)
 	defer compressors.Put(z)

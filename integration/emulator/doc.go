@@ -4,13 +4,13 @@
 // Configuration Manager, and the token endpoint of Entra ID. One [Server] is an
 // [net/http.Handler]; path prefixes tell the hosts apart:
 //
-//	/login/{tenant}/…           authority: tokens, metadata, keys
-//	/graph/v1.0/…, /graph/beta/…
-//	/defender/api/…
-//	/nac/…                      below the endpoint that service discovery answers
-//	/cm/AdminService/wmi/…
-//	/blob/…                     download of device exports, as from blob storage
-//	/control/…                  for people: look, change devices, set faults
+//	/login/{tenant}/...           authority: tokens, metadata, keys
+//	/graph/v1.0/..., /graph/beta/...
+//	/defender/api/...
+//	/nac/...                      below the endpoint that service discovery answers
+//	/cm/AdminService/wmi/...
+//	/blob/...                     download of device exports, as from blob storage
+//	/control/...                  for people: look, change devices, set faults
 //
 // It answers as the services do, their odd sides included: pages, opaque links,
 // permissions, published throttle limits, error bodies, missing Retry-After. What

@@ -103,6 +103,7 @@ func (k FaultKind) fits(r *route) bool {
 	return false
 }
 
+// remove takes away the very fault, wherever it is in line.
 func (f *faults) remove(route string, gone *Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -205,6 +206,7 @@ func (c *call) retryAfter(f *Fault) {
 	}
 }
 
+// text is a string that is never null.
 func (c *call) text(contentType, body, standard string) {
 	if body == "" {
 		body = standard

@@ -147,8 +147,13 @@ func TestFaultPanics(t *testing.T) {
 		route string
 		kind  FaultKind
 	}{
-		{"graph/nonsense", Hang}, {"graph/devices", Gone410}, {"graph/devices", WrongSecret}, {"login/token", ShortPage},
-		{"defender/machines", ForeignNextLink}, {"nac/devices", NullFields}, {"graph/devices", "nonsense"},
+		{"graph/nonsense", Hang},
+		{"graph/devices", Gone410},
+		{"graph/devices", WrongSecret},
+		{"login/token", ShortPage},
+		{"defender/machines", ForeignNextLink},
+		{"nac/devices", NullFields},
+		{"graph/devices", "nonsense"},
 	} {
 		func() {
 			defer func() {

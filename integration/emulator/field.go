@@ -47,6 +47,7 @@ type field struct {
 	get    func(r row) value
 }
 
+// text is a string that is never null.
 func text(name, ops string, get func(row) string) field {
 	return field{
 		name: name, kind: kindText, ops: ops,
@@ -63,10 +64,12 @@ func orNull(name, ops string, get func(row) string) field {
 	return f
 }
 
+// flag is a boolean that is never null.
 func flag(name, ops string, get func(row) bool) field {
 	return tri(name, ops, func(r row) NullBool { return NullBoolOf(get(r)) })
 }
 
+// tri is a boolean that may be null.
 func tri(name, ops string, get func(row) NullBool) field {
 	return field{
 		name: name, kind: kindBool, ops: ops,
@@ -97,6 +100,7 @@ func dateOrNull(name, ops string, get func(row) time.Time) field {
 	return f
 }
 
+// guid is an identifier; zero is written in full, as Intune does.
 func guid(name, ops string, get func(row) GUID) field {
 	return field{
 		name: name, kind: kindGUID, ops: ops,
@@ -105,6 +109,7 @@ func guid(name, ops string, get func(row) GUID) field {
 	}
 }
 
+// number is an integer.
 func number(name, ops string, get func(row) int) field {
 	return field{
 		name: name, kind: kindNumber, ops: ops,
@@ -113,6 +118,7 @@ func number(name, ops string, get func(row) int) field {
 	}
 }
 
+// raw is a property that is not filterable and writes itself.
 func raw(name string, write func(b []byte, r row) []byte) field {
 	return field{name: name, kind: kindRaw, json: write}
 }
@@ -135,6 +141,7 @@ func (f *field) allows(op string) bool {
 	return false
 }
 
+// appendString writes a JSON text; most have nothing to escape.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
@@ -189,6 +196,7 @@ func appendOddDate(b []byte, t time.Time) []byte {
 	return appendDate(b, t)
 }
 
+// oddDate is a date in one of Intune's three spellings.
 func oddDate(name, ops string, get func(row) time.Time) field {
 	f := date(name, ops, get)
 	f.json = func(b []byte, r row) []byte { return appendOddDate(b, get(r)) }

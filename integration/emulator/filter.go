@@ -44,6 +44,7 @@ func parseFilter(s string, col *collection, beta bool) (*condition, error) {
 	return c, err
 }
 
+// filterTokens splits a filter; a text literal stays one token with its quotes.
 func filterTokens(s string) ([]string, error) {
 	var list []string
 	for i := 0; i < len(s); {
@@ -101,6 +102,7 @@ func (p *filterParser) or() (*condition, error) { return p.chain("or", p.and) }
 
 func (p *filterParser) and() (*condition, error) { return p.chain("and", p.term) }
 
+// chain reads one part, or several joined by op.
 func (p *filterParser) chain(op string, part func() (*condition, error)) (*condition, error) {
 	c, err := part()
 	if err != nil || len(p.tokens) == 0 || p.tokens[0] != op {
@@ -117,6 +119,7 @@ func (p *filterParser) chain(op string, part func() (*condition, error)) (*condi
 	return all, nil
 }
 
+// term reads a parenthesis, a negation, a function or a comparison.
 func (p *filterParser) term() (*condition, error) {
 	switch {
 	case p.accept("("):
@@ -139,6 +142,7 @@ func (p *filterParser) term() (*condition, error) {
 	return p.comparison(name, p.next(), p.next())
 }
 
+// function reads the arguments of a function whose name and ( are read.
 func (p *filterParser) function(fn string) (*condition, error) {
 	if fn != "contains" && fn != "startswith" && fn != "endswith" {
 		return nil, fmt.Errorf("%w: unknown function %q", errFilter, fn)
@@ -152,12 +156,13 @@ func (p *filterParser) function(fn string) (*condition, error) {
 	if !comma || !p.accept(")") {
 		return nil, fmt.Errorf("%w: arguments of %s", errFilter, fn)
 	}
-	if p.accept("eq") && !p.accept("true") { // AdminService writes startswith(…) eq true
+	if p.accept("eq") && !p.accept("true") { // AdminService writes startswith(...) eq true
 		return nil, fmt.Errorf("%w: %s gives a boolean", errFilter, fn)
 	}
 	return c, nil
 }
 
+// comparison checks that the collection supports op on the property.
 func (p *filterParser) comparison(name, op, lit string) (*condition, error) {
 	f := p.col.field(name, p.beta)
 	if f == nil {

@@ -88,6 +88,7 @@ func (f *Fleet) AddDevice(d *Device) *Device {
 	return d
 }
 
+// place gives the device and its user their slots.
 func (f *Fleet) place(d *Device) {
 	d.slot = int32(len(f.devices))
 	f.maker.complete(d)

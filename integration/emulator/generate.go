@@ -35,6 +35,7 @@ var current = []UpdateState{
 	{CI: 16790002, Article: "890830", Name: "Malicious Software Removal Tool", Status: 1},
 }
 
+// newFleet makes the named cases first and then the crowd.
 func newFleet(n int, seed uint64, now time.Time) *Fleet {
 	m := &maker{rng: rand.New(rand.NewPCG(seed, 0x6761746568)), now: now.Truncate(time.Second)}
 	f := &Fleet{
@@ -59,6 +60,7 @@ func newFleet(n int, seed uint64, now time.Time) *Fleet {
 	return f
 }
 
+// guid is an identifier; zero is written in full, as Intune does.
 func (m *maker) guid() (g GUID) {
 	a, b := m.rng.Uint64(), m.rng.Uint64()
 	for i := range 8 {
@@ -68,6 +70,7 @@ func (m *maker) guid() (g GUID) {
 	return g
 }
 
+// ago is a whole second in the time before now.
 func (m *maker) ago(limit time.Duration) time.Time {
 	return m.now.Add(-time.Duration(m.rng.Int64N(int64(limit)))).Truncate(time.Second)
 }
@@ -140,6 +143,7 @@ func (m *maker) complete(d *Device) {
 	}
 }
 
+// directory joins the device to Entra ID.
 func (m *maker) directory(d *Device, trust, owner string) *Directory {
 	d.EntraID = m.guid()
 	d.Directory = &Directory{
@@ -150,6 +154,7 @@ func (m *maker) directory(d *Device, trust, owner string) *Directory {
 	return d.Directory
 }
 
+// enrol adds an Intune record that is compliant.
 func (m *maker) enrol(d *Device, agent, owner, enrolment string) *Managed {
 	r := &Managed{
 		ID: m.guid(), Compliance: "compliant", Agent: agent, State: "managed", Registration: "registered",
@@ -161,6 +166,7 @@ func (m *maker) enrol(d *Device, agent, owner, enrolment string) *Managed {
 	return r
 }
 
+// sensor onboards the device to Defender.
 func (m *maker) sensor(d *Device) *Machine {
 	x := &Machine{
 		Risk: "None", Exposure: "Low", Health: "Active", Onboarding: "onboarded", Value: "Normal",
@@ -195,6 +201,7 @@ func (m *maker) comanaged(d *Device, ours bool) {
 	m.sensor(d)
 }
 
+// resource gives the device a healthy Configuration Manager client.
 func (m *maker) resource(d *Device) *Resource {
 	d.ConfigMgr = &Resource{
 		SMSID: m.guid(), Active: true, Client: true, Approved: true, ClientActive: 1, ClientCheck: 1,
@@ -204,6 +211,7 @@ func (m *maker) resource(d *Device) *Resource {
 	return d.ConfigMgr
 }
 
+// phone is personal; whether it is jailbroken is reported.
 func (m *maker) phone(d *Device) {
 	d.OS, d.OSVersion = "iOS", "19.1"
 	m.directory(d, "Workplace", "Personal")
@@ -212,6 +220,7 @@ func (m *maker) phone(d *Device) {
 	d.Directory.Rooted = False
 }
 
+// android is managed through Google's policy controller.
 func (m *maker) android(d *Device) {
 	d.OS, d.OSVersion = "Android", "16"
 	m.directory(d, "Workplace", "Company")

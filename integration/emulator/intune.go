@@ -68,6 +68,7 @@ func (c *call) userDevices() {
 	c.list(&col)
 }
 
+// deviceUsers answers the primary user, or none.
 func (c *call) deviceUsers() {
 	r, ok := c.managed()
 	if !ok {
@@ -81,7 +82,7 @@ func (c *call) deviceUsers() {
 	})
 }
 
-// collect answers {"@odata.context":…,"value":[…]} with rows that write appends.
+// collect answers {"@odata.context":...,"value":[...]} with rows that write appends.
 func (c *call) collect(context string, write func(b []byte) []byte) {
 	c.body = appendString(append(c.body, `{"@odata.context":`...), c.base+c.route.metadata(c.beta)+context)
 	c.body = append(c.body, `,"value":[`...)
@@ -99,6 +100,7 @@ func (c *call) tenantSettings() {
 	})
 }
 
+// connectors answers the threat defence partners; a silent one is unresponsive.
 func (c *call) connectors() {
 	c.collect("deviceManagement/mobileThreatDefenseConnectors", func(b []byte) []byte {
 		for i, x := range c.s.fleet.Connectors {

@@ -83,6 +83,7 @@ func init() {
 
 func numManaged(d *Device) int { return len(d.Managed) }
 
+// userGUID is the primary user's id, empty without one.
 func userGUID(name string) field {
 	return raw(name, func(b []byte, r row) []byte {
 		if r.d.User == nil {
@@ -116,6 +117,7 @@ func manufacturer(r row) string {
 	return "Contoso"
 }
 
+// joinType is the beta property that says how the directory knows the device.
 func joinType(r row) string {
 	switch dir := r.d.Directory; {
 	case dir == nil:
@@ -147,6 +149,7 @@ func graceEnd(t time.Time) time.Time {
 	return t
 }
 
+// appendWorkloads writes null for a device that is not co-managed.
 func appendWorkloads(b []byte, r row) []byte {
 	w := r.managed().Workloads
 	if w == nil {
@@ -156,8 +159,11 @@ func appendWorkloads(b []byte, r row) []byte {
 		name string
 		on   bool
 	}{
-		{"inventory", w.Inventory}, {"modernApps", w.ModernApps}, {"resourceAccess", w.ResourceAccess},
-		{"deviceConfiguration", w.DeviceConfiguration}, {"compliancePolicy", w.CompliancePolicy},
+		{"inventory", w.Inventory},
+		{"modernApps", w.ModernApps},
+		{"resourceAccess", w.ResourceAccess},
+		{"deviceConfiguration", w.DeviceConfiguration},
+		{"compliancePolicy", w.CompliancePolicy},
 		{"windowsUpdateForBusiness", w.WindowsUpdate},
 	} {
 		sep := byte(',')
@@ -170,6 +176,7 @@ func appendWorkloads(b []byte, r row) []byte {
 	return append(b, '}')
 }
 
+// appendAttestation keeps a misspelling of the service's.
 func appendAttestation(b []byte, r row) []byte {
 	a := r.managed().Attestation
 	if a == nil {

@@ -61,6 +61,7 @@ func settingState(holds bool, state string) string {
 	return state
 }
 
+// policyStates lists policies without their settings, as the service does.
 func (c *call) policyStates() {
 	r, ok := c.managed()
 	if !ok {
@@ -80,6 +81,7 @@ func (c *call) policyStates() {
 	})
 }
 
+// settingStates is not documented by Microsoft; its own portal calls it.
 func (c *call) settingStates() {
 	r, ok := c.managed()
 	if !ok {
@@ -139,6 +141,7 @@ func (c *call) protection() (r row, p *Protection, ok bool) {
 	return r, p, true
 }
 
+// protectionState answers 404 on systems that are not Windows.
 func (c *call) protectionState() {
 	r, p, ok := c.protection()
 	if !ok {
@@ -150,9 +153,16 @@ func (c *call) protectionState() {
 		name string
 		on   bool
 	}{
-		{"malwareProtectionEnabled", p.MalwareProtection}, {"realTimeProtectionEnabled", p.RealTime}, {"networkInspectionSystemEnabled", p.RealTime},
-		{"tamperProtectionEnabled", p.Tamper}, {"quickScanOverdue", p.QuickScanOverdue}, {"fullScanOverdue", p.FullScanOverdue},
-		{"signatureUpdateOverdue", p.SignatureOverdue}, {"rebootRequired", p.RebootRequired}, {"fullScanRequired", false}, {"isVirtualMachine", false},
+		{"malwareProtectionEnabled", p.MalwareProtection},
+		{"realTimeProtectionEnabled", p.RealTime},
+		{"networkInspectionSystemEnabled", p.RealTime},
+		{"tamperProtectionEnabled", p.Tamper},
+		{"quickScanOverdue", p.QuickScanOverdue},
+		{"fullScanOverdue", p.FullScanOverdue},
+		{"signatureUpdateOverdue", p.SignatureOverdue},
+		{"rebootRequired", p.RebootRequired},
+		{"fullScanRequired", false},
+		{"isVirtualMachine", false},
 	} {
 		b = strconv.AppendBool(append(append(append(b, `,"`...), f.name...), `":`...), f.on)
 	}

@@ -62,6 +62,7 @@ func (c *call) options(col *collection) (o options, ok bool) {
 	return o, true
 }
 
+// window reads $top and $skip.
 func (c *call) window(col *collection) (limit, skip int, ok bool) {
 	limit = col.page
 	if s := c.query.Get("$top"); s != "" {
@@ -127,6 +128,7 @@ func (c *call) list(col *collection) {
 	}
 }
 
+// writePage renders a page after its options were checked.
 func (c *call) writePage(col *collection, o options) {
 	rows, n, total, next := c.rows(col, o)
 	if n == 0 && col.notFound && o.skip == 0 {

@@ -32,6 +32,7 @@ var (
 	validTo   = time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
+// newAuthority makes a new authority; nothing else trusts it.
 func newAuthority() *authority {
 	a := &authority{key: newKey()}
 	template := &x509.Certificate{
@@ -119,8 +120,9 @@ func (s *Server) Listen(addr string) (base string, stop func(), err error) {
 }
 
 // Transport answers calls in this process, without a network. It suits tests in a
-// testing/synctest bubble: nothing in it waits on what the bubble does not know.
-// Calls go to any https host; links then name that host.
+// testing/synctest bubble: nothing in it waits on what the bubble does not know. Make
+// the server inside the bubble too when its clock shall be that of the bubble. Calls go
+// to any https host; links then name that host.
 func (s *Server) Transport() http.RoundTripper { return inProcess{s} }
 
 type inProcess struct{ s *Server }
@@ -135,6 +137,7 @@ type pipedAnswer struct {
 
 func (p *pipedAnswer) Header() http.Header { return p.header }
 
+// WriteHeader lets RoundTrip go on; later calls do nothing, as in net/http.
 func (p *pipedAnswer) WriteHeader(status int) {
 	if p.begun == nil {
 		return

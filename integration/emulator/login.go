@@ -55,6 +55,7 @@ func (l *login) grant(role string, granted bool) {
 	l.denied[role] = !granted
 }
 
+// uuid is a new identifier, from the seed like all others.
 func (l *login) uuid() (g GUID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -175,12 +176,14 @@ func (c *call) issue() {
 	})
 }
 
+// wrong compares the client secret.
 func (l *login) wrong(secret string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return subtle.ConstantTimeCompare([]byte(secret), []byte(l.secret)) != 1
 }
 
+// knownTenant: a tenant has an id and a domain.
 func (c *call) knownTenant(t string) bool {
 	return strings.EqualFold(t, c.s.o.Tenant) || strings.EqualFold(t, TenantDomain)
 }
@@ -191,6 +194,8 @@ func (c *call) oauth(status int, code string, number int, text string) {
 	c.oauthError(status, code, number, text)
 }
 
+// oauthError is the error body of the token endpoint; its texts carry the code that
+// clients look for.
 func (c *call) oauthError(status int, code string, number int, text string) {
 	trace, now := c.w.Header().Get("request-id"), c.now.UTC().Format("2006-01-02 15:04:05Z")
 	c.json(map[string]any{

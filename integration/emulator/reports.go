@@ -76,6 +76,7 @@ func title(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:]
 }
 
+// reportCompliance: reports spell the states for people.
 func reportCompliance(r row) string {
 	switch c := r.managed().Compliance; c {
 	case "noncompliant":
@@ -91,6 +92,7 @@ func reportCompliance(r row) string {
 	}
 }
 
+// reportAgent: reports name the manager, not the agent.
 func reportAgent(r row) string {
 	switch r.managed().Agent {
 	case "configurationManagerClientMdm", "configurationManagerClientMdmEas":
@@ -195,6 +197,7 @@ func (c *call) download() {
 	c.body = append(c.body[:0], file.Bytes()...)
 }
 
+// report renders the file: byte-order mark, CRLF, columns in the service's order.
 func (c *call) report(names []string) []byte {
 	var chosen []column
 	for _, col := range columns {

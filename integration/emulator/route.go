@@ -267,7 +267,7 @@ func (r *route) match(segments []string) (params []string, ok bool) {
 // keysAsSegments writes x('k') and x(n='k') as x/k and x/n=k.
 func keysAsSegments(path string) string {
 	open := strings.IndexByte(path, '(')
-	if open < 0 {
+	if open < 0 || strings.Count(path, "(") > 4 { // no route has more
 		return path
 	}
 	end := strings.IndexByte(path[open:], ')')

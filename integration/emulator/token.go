@@ -36,6 +36,7 @@ type claims struct {
 	Number  int64    `json:"number"` // of tokens issued by this server, in order
 }
 
+// sign signs with the present key.
 func (s *Server) sign(claims jwt.MapClaims) string {
 	k := s.login.signing()
 	t := jwt.NewWithClaims(jwt.SigningMethodRS256, claims)
@@ -108,6 +109,7 @@ func (c *call) challenge(after time.Time) {
 	c.fail(http.StatusUnauthorized, unauthorizedCode(c.route), "Continuous access evaluation resulted in challenge with result: InteractionRequired and code: TokenIssuedBeforeRevocationTimestamp")
 }
 
+// unauthorizedCode: the services name the same error differently.
 func unauthorizedCode(r *route) string {
 	if r.service == serviceDefender {
 		return "Unauthorized"
@@ -169,6 +171,7 @@ func (s *Server) parse(text string) (*claims, string) {
 	return t, ""
 }
 
+// keyOf finds the key that a token names, an earlier one included.
 func (l *login) keyOf(t *jwt.Token) (any, error) {
 	if key := l.verifying(t.Header["kid"]); key != nil {
 		return key, nil

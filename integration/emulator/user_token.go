@@ -23,7 +23,7 @@ const maxGroupClaims = 200
 
 // UserToken is an access token of a user for the application itself, as a client
 // presents it to the gateway. base is what [Server.Start] answered. A device puts its
-// deviceid into the token. extra sets further claims; a nil value takes one away.
+// deviceid into the token. extra sets further claims; a nil value takes one away. Not inside [Server.Update].
 func (s *Server) UserToken(base string, version TokenVersion, u *User, d *Device, extra map[string]any) string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

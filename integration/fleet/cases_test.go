@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/gatehouse-project/gatehouse/integration/emulator"
+	"github.com/gatehouse-project/gatehouse/integration/rig"
 )
 
 // TestSeeds: one row for each situation of a cloud-attached fleet, with the decision
@@ -14,6 +15,7 @@ func TestSeeds(t *testing.T) {
 		Sources: `
 		source intune
 		source entra
+		source defender
 		source configmgr {base}/cm/AdminService {
 			ca_file {ca}
 			basic CORP\gatehouse {env.ADMIN_PASSWORD}
@@ -43,6 +45,12 @@ func TestSeeds(t *testing.T) {
 		policy owned {
 			require user
 			require owner
+		}
+		policy lowrisk {
+			require risk at_most low
+		}
+		policy mediumrisk {
+			require risk at_most medium
 		}
 		policy userrisk {
 			require user
@@ -83,6 +91,12 @@ func TestSeeds(t *testing.T) {
 		{emulator.CaseFutureValues, "strict", 200, nil},
 		{emulator.CaseUnreported, "encrypted", 403, []string{"fact_unknown"}},
 		{emulator.CaseDuplicate, "compliant", 200, nil},
+		{emulator.CaseHealthy, "lowrisk", 200, nil},
+		{emulator.CaseDefenderMedium, "lowrisk", 403, []string{"risk_too_high"}},
+		{emulator.CaseDefenderMedium, "mediumrisk", 200, nil},
+		{emulator.CaseDefenderHigh, "mediumrisk", 403, []string{"risk_too_high"}},
+		{emulator.CaseThreatUnresponsive, "lowrisk", 403, []string{"fact_unknown"}},
+		{emulator.CaseConfigMgrBlocked, "managed", 403, []string{"device_disabled"}},
 		{emulator.CaseUserHigh, "userrisk", 403, []string{"user_risk_too_high"}},
 		{emulator.CaseUserRemediated, "userrisk", 200, nil},
 		{emulator.CaseUserCompromised, "owned", 403, []string{"user_compromised"}},
@@ -126,6 +140,31 @@ func TestWithoutConfigurationManager(t *testing.T) {
 		if status != tc.want || !slices.Equal(reasons, tc.reasons) {
 			t.Errorf("%s under %s: %d %v, want %d %v", tc.device, tc.policy, status, reasons, tc.want, tc.reasons)
 		}
+	}
+	s.tenant.Check(t)
+}
+
+// TestNACOnly: a device that only the network-access service knows, by the Intune id
+// of its credential.
+func TestNACOnly(t *testing.T) {
+	s := open(t, options{
+		Kind:    "intune",
+		Sources: "source nac",
+		Policies: `
+		policy app {
+			require managed
+			require compliant
+		}`,
+	})
+	d := s.device(emulator.CaseNACOnly)
+	token := func(id emulator.GUID) string {
+		return s.issuer.Token(rig.Claims{"deviceid": id.String()})
+	}
+	if n, reasons := s.ask("app", token(d.NAC.ID)); n != 200 {
+		t.Errorf("known to NAC alone: %d %v", n, reasons)
+	}
+	if n, reasons := s.ask("app", token(emulator.MustGUID("99999999-1111-4111-8111-999999999999"))); n != 403 || !slices.Equal(reasons, []string{"device_unknown"}) {
+		t.Errorf("unknown to NAC: %d %v", n, reasons)
 	}
 	s.tenant.Check(t)
 }

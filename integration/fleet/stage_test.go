@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -29,7 +30,7 @@ type options struct {
 	Sources  string // source lines; {base} and {ca} are replaced
 	Policies string
 	Tenant   emulator.Options
-	Prepare  func(*emulator.Server)
+	Kind     string // of the device id in tokens; default entra
 }
 
 // open starts tenant and gateway and waits until the gateway has read it. The
@@ -39,9 +40,6 @@ func open(t *testing.T, o options) *stage {
 	s := &stage{
 		t: t, tenant: emulator.New(o.Tenant), upstream: rig.NewUpstream(t),
 		issuer: rig.NewIssuer(t, "https://idp.corp.example"), port: rig.FreePort(t),
-	}
-	if o.Prepare != nil {
-		o.Prepare(s.tenant)
 	}
 	base, _, stop := s.tenant.Start()
 	t.Cleanup(stop)
@@ -63,7 +61,7 @@ func open(t *testing.T, o options) *stage {
 		issuer corp %s {
 			jwks file %s
 			audience intranet
-			device_claim deviceid entra
+			device_claim deviceid %s
 		}
 		microsoft {
 			tenant %s
@@ -76,7 +74,7 @@ func open(t *testing.T, o options) *stage {
 			ca_file {ca}
 		}
 		%s
-		%s`, s.issuer.URL, s.issuer.JWKS, emulator.DefaultTenant, emulator.DefaultClientID, o.Sources, o.Policies)),
+		%s`, s.issuer.URL, s.issuer.JWKS, cmp.Or(o.Kind, "entra"), emulator.DefaultTenant, emulator.DefaultClientID, o.Sources, o.Policies)),
 		Sites: fmt.Sprintf("http://127.0.0.1:%d {\n\tbind 127.0.0.1\n%s\treverse_proxy %s\n}\n", s.port, gates.String(), s.upstream.Addr()),
 		Env:   []string{"CLIENT_SECRET=" + emulator.DefaultSecret, "ADMIN_PASSWORD=" + emulator.AdminPassword},
 	})
@@ -93,6 +91,7 @@ func open(t *testing.T, o options) *stage {
 func (s *stage) ready() bool {
 	var status struct {
 		Sources []struct {
+			Name  string `json:"name"`
 			State string `json:"state"`
 		} `json:"sources"`
 	}
@@ -100,7 +99,7 @@ func (s *stage) ready() bool {
 		return false
 	}
 	for _, src := range status.Sources {
-		if src.State != "ok" {
+		if src.State != "ok" && src.Name != "nac" { // that one is only asked when a request needs it
 			return false
 		}
 	}

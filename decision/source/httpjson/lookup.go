@@ -132,3 +132,15 @@ func (r *reading) names(key decision.Key) error {
 	}
 	return errNamesNone
 }
+
+// Kinds implements [source.KindLimited]: what the service is asked by, and what its
+// answers name.
+func (l looking) Kinds() []string {
+	kinds := slices.Clone(l.kinds)
+	for _, r := range l.mapping.rules {
+		if r.kind != "" && !slices.Contains(kinds, r.kind) {
+			kinds = append(kinds, r.kind)
+		}
+	}
+	return kinds
+}

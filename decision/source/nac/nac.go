@@ -133,3 +133,6 @@ func mayHaveMoved(err error) bool {
 }
 
 var _ source.Looker = (*Source)(nil)
+
+// Kinds implements [source.KindLimited]: the service is asked by Intune ids.
+func (s *Source) Kinds() []string { return []string{decision.KindIntune} }

@@ -1,0 +1,108 @@
+package defender
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
+)
+
+// open are the states of an alert that somebody still has to look at.
+var open = []string{"New", "InProgress"}
+
+// alertRow is one alert of /api/alerts, as far as it matters.
+type alertRow struct {
+	ID        text `json:"id"`
+	MachineID text `json:"machineId"`
+	Severity  text `json:"severity"`
+	Status    text `json:"status"`
+}
+
+// alert is one alert that counts.
+type alert struct {
+	machine  decision.Key
+	severity decision.Level // LevelLow or higher; else the alert says nothing
+}
+
+// decodeAlert reads one alert; id is "" if the row cannot be told from others.
+// The severity of an alert that is closed, or about no machine, is unknown.
+func decodeAlert(raw []byte, t tally) (id string, a alert) {
+	var row alertRow
+	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &row) != nil {
+		return "", a
+	}
+	severity := word(severities, "severity", &row.Severity, t)
+	if closed := word(closings, "status", &row.Status, t); closed == decision.Yes || severity < decision.LevelLow {
+		return row.ID.value, a
+	}
+	machine, ok := machineKey(row.MachineID.read("machineId", t))
+	if !ok {
+		return row.ID.value, a // about a mailbox or an app
+	}
+	return row.ID.value, alert{machine, severity}
+}
+
+// The spellings of enumerations, in lower case.
+var (
+	severities = map[string]decision.Level{
+		"unspecified": decision.LevelNone, "informational": decision.LevelNone,
+		"low": decision.LevelLow, "medium": decision.LevelMedium, "high": decision.LevelHigh,
+	}
+	closings = map[string]decision.Tri{
+		"resolved": decision.Yes, "new": decision.No, "inprogress": decision.No, "unknown": decision.No,
+	}
+)
+
+// readAlerts brings the highest severity of the open alerts of each machine up to
+// date.
+func (s *Source) readAlerts(ctx context.Context, p *pass) error {
+	found := map[string]decision.Level{}
+	err := s.either(ctx, msgraph.DefenderAlerts, alertsPath, "status", open, func(raw json.RawMessage) string {
+		id, a := decodeAlert(raw, p.tally)
+		if a.severity >= decision.LevelLow {
+			found[a.machine.Value] = max(found[a.machine.Value], a.severity)
+		}
+		return id
+	})
+	if err != nil {
+		return fmt.Errorf("alerts: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !maps.Equal(found, s.alerts) {
+		s.alerts, s.dirty = found, true
+	}
+	return nil
+}
+
+// alertsOf asks for the highest severity of the open alerts of one machine.
+func (s *Source) alertsOf(ctx context.Context, own decision.Key) (decision.Level, error) {
+	worst, t := decision.LevelUnknown, tally{}
+	_, err := s.o.Client.Pages(ctx, msgraph.Request{
+		Endpoint: msgraph.DefenderAlerts, Path: machinesPath + "/" + url.PathEscape(own.Value) + "/alerts",
+		Priority: "High",
+	}, func(raw json.RawMessage) error {
+		_, a := decodeAlert(raw, t)
+		if a.machine == own {
+			worst = max(worst, a.severity)
+		}
+		return nil
+	})
+	if err != nil && !none(err) {
+		return worst, fmt.Errorf("alerts: %w", err)
+	}
+	return worst, nil
+}
+
+// raise returns the worse of a risk score and the severity of an alert, which
+// counts from low on.
+func raise(score, severity decision.Level) decision.Level {
+	if severity < decision.LevelLow {
+		return score
+	}
+	return max(score, severity)
+}

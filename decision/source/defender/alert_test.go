@@ -1,0 +1,74 @@
+package defender
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+func alertOf(n int, severity, status string) string {
+	return fmt.Sprintf(`{"id":"da-%d-%s-%s","machineId":%q,"severity":%q,"status":%q}`, n, severity, status, machineID(n), severity, status)
+}
+
+func TestDecodeAlert(t *testing.T) {
+	const unknown = decision.LevelUnknown
+	for in, want := range map[string]decision.Level{
+		alertOf(1, "High", "New"):                decision.LevelHigh,
+		alertOf(1, "medium", "inprogress"):       decision.LevelMedium,
+		alertOf(1, "Low", "Unknown"):             decision.LevelLow,
+		alertOf(1, "Low", "Reopened"):            decision.LevelLow, // not said to be closed
+		alertOf(1, "High", "Resolved"):           unknown,
+		alertOf(1, "Informational", "New"):       unknown,
+		alertOf(1, "UnSpecified", "New"):         unknown,
+		alertOf(1, "Apocalyptic", "New"):         unknown,
+		`{"id":"a","severity":"High"}`:           unknown,
+		`{"id":"a","machineId":"x y"}`:           unknown,
+		`[]`:                                     unknown,
+		strings.Repeat("[", 20):                  unknown,
+		`{"id":7,"machineId":null,"severity":1}`: unknown,
+	} {
+		if _, a := decodeAlert([]byte(in), tally{}); a.severity != want {
+			t.Errorf("%s: severity %v, want %v", in, a.severity, want)
+		}
+	}
+}
+
+func TestRaise(t *testing.T) {
+	const unknown, none, low, high = decision.LevelUnknown, decision.LevelNone, decision.LevelLow, decision.LevelHigh
+	for _, tt := range []struct{ score, severity, want decision.Level }{
+		{unknown, unknown, unknown}, {unknown, none, unknown}, {none, unknown, none}, {none, none, none},
+		{unknown, low, low}, {none, low, low}, {low, high, high}, {high, low, high}, {high, unknown, high},
+	} {
+		if got := raise(tt.score, tt.severity); got != tt.want {
+			t.Errorf("raise(%v, %v) = %v, want %v", tt.score, tt.severity, got, tt.want)
+		}
+	}
+}
+
+// TestAlertChanges checks that an alert alone is a reason to emit.
+func TestAlertChanges(t *testing.T) {
+	bubble(t, Options{Alerts: true}, func(t *testing.T, f *fake, s *Source) {
+		f.list("", row(1, "None"), row(2, "Medium"))
+		f.list("riskScore", row(2, "Medium"))
+		if r := riskOf(t, again(t, s), 1); r != decision.LevelNone {
+			t.Errorf("risk %v without alerts", r)
+		}
+		f.list("status", alertOf(1, "Low", "New"), alertOf(1, "High", "New"), alertOf(2, "Low", "New"), `{"id":"mail","severity":"High","status":"New"}`)
+		table := again(t, s)
+		if a, b := riskOf(t, table, 1), riskOf(t, table, 2); a != decision.LevelHigh || b != decision.LevelMedium {
+			t.Errorf("risks %v and %v", a, b)
+		}
+		if st := s.Stats(); st.Alerted != 2 || st.AtRisk != 1 {
+			t.Errorf("stats %+v", st)
+		}
+		if table := again(t, s); table != nil {
+			t.Error("the same alerts are a change")
+		}
+		f.list("status")
+		if r := riskOf(t, again(t, s), 1); r != decision.LevelNone {
+			t.Errorf("risk %v after the alerts are closed", r)
+		}
+	})
+}

@@ -1,0 +1,118 @@
+package defender
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
+)
+
+// defaultFullSweep is also how long a machine's exposure and the health of its
+// sensor may lag: those change without the machine reporting, and cannot be asked
+// for like risk.
+const defaultFullSweep = time.Hour
+
+// Options configure a [Source]. Only Client is needed.
+type Options struct {
+	// Client talks to the tenant. It needs the application permission
+	// Machine.Read.All of WindowsDefenderATP. The caller closes it.
+	Client *msgraph.Client
+	// Alerts reads the open alerts too. The highest severity among those of a
+	// machine raises its risk, and never lowers it. It needs Alert.Read.All;
+	// without it the Sync fails, because its absence would hide risk.
+	Alerts bool
+	// FullSweep is the time between two complete listings. Default 1 h.
+	FullSweep time.Duration
+	// Now is the clock. Default [time.Now].
+	Now func() time.Time
+	// Logger receives what operators should read; nil: nothing is logged.
+	Logger *slog.Logger
+}
+
+// Source is the Defender for Endpoint service of one tenant. It implements
+// [source.Syncer] and [source.Looker] and is safe for concurrent use. What it
+// remembers is lost with the process: the next one lists everything again.
+type Source struct {
+	o     Options
+	style styles
+
+	turn     chan struct{} // holds one token while a Sync runs; guards what follows
+	apart    map[string]bool
+	complain map[string]bool // what was logged already
+
+	mu       sync.Mutex // guards what follows
+	fleet    fleet
+	alerts   map[string]decision.Level // by machine id; replaced, never changed
+	during   map[decision.Key]bool     // machines that a look-up brought while a Sync reads; nil: none reads
+	fullDue  bool
+	lastFull time.Time // when the last complete listing began
+	lastPoll time.Time // when the last complete listing or poll for changes began
+	lastGood time.Time // when the last good Sync began; zero while it fails
+	dirty    bool      // something changed since the last sweep that was emitted
+	emitted  bool
+	stats    Stats
+}
+
+// New makes a source. It calls nobody. The error names a missing or wrong
+// option.
+func New(o Options) (*Source, error) {
+	switch {
+	case o.Client == nil:
+		return nil, errors.New("defender: client is missing")
+	case o.FullSweep < 0:
+		return nil, errors.New("defender: time between complete listings is negative")
+	}
+	o.FullSweep = cmp.Or(o.FullSweep, defaultFullSweep)
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Source{
+		o: o, turn: make(chan struct{}, 1), apart: map[string]bool{}, complain: map[string]bool{},
+		stats: Stats{LookUp: byFilter},
+	}, nil
+}
+
+// Facts implements [source.Source].
+func (s *Source) Facts() decision.FactSet {
+	return decision.Facts(decision.FactRisk, decision.FactExposure, decision.FactSensor)
+}
+
+// take waits for the turn to Sync.
+func (s *Source) take(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Source) give() { <-s.turn }
+
+// once logs a lasting limitation of the service the first time. The caller has
+// the turn.
+func (s *Source) once(what string, err error) {
+	if !s.complain[what] {
+		s.complain[what] = true
+		var why []any
+		if err != nil {
+			why = []any{"error", err}
+		}
+		s.o.Logger.Warn("defender: "+what, why...)
+	}
+}
+
+var (
+	_ source.Syncer = (*Source)(nil)
+	_ source.Looker = (*Source)(nil)
+)

@@ -1,0 +1,159 @@
+package defender
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+)
+
+// fleet is every machine that the service has, with the risk of its own score.
+// Several machines may be one device: see settle. The zero value is empty. It is
+// not safe for concurrent use.
+type fleet struct {
+	listing source.Listing
+	risky   map[decision.Key]risk // machines whose risk is low or worse
+	// view is what was emitted last, duplicates included. It never changes.
+	view *source.Table
+}
+
+// risk is what the service said last about a machine at risk.
+type risk struct {
+	level decision.Level
+	said  time.Time
+}
+
+// put adds or replaces a machine and reports whether that changed anything.
+func (f *fleet) put(v decision.Verdict, now time.Time) (changed bool, err error) {
+	own := v.Keys[0]
+	old, ok := f.listing.Get(own)
+	if !ok || !same(&old, &v) {
+		if err := f.listing.Put(v); err != nil {
+			return false, err
+		}
+		changed = true
+	}
+	if v.Risk < decision.LevelLow {
+		delete(f.risky, own)
+		return changed, nil
+	}
+	if f.risky == nil {
+		f.risky = map[decision.Key]risk{}
+	}
+	f.risky[own] = risk{v.Risk, now}
+	return changed, nil
+}
+
+func (f *fleet) remove(own decision.Key) {
+	f.listing.Remove(own)
+	delete(f.risky, own)
+}
+
+func same(a, b *decision.Verdict) bool {
+	return slices.Equal(a.Keys, b.Keys) && a.Name == b.Name && a.Risk == b.Risk && a.Exposure == b.Exposure &&
+		a.Sensor == b.Sensor && a.EvaluatedAt.Equal(b.EvaluatedAt)
+}
+
+// missing returns the machines at risk that an answer did not have, whoever was
+// confirmed longest ago first.
+func (f *fleet) missing(answer map[decision.Key]bool, lowest decision.Level) []decision.Key {
+	var out []decision.Key
+	for own, r := range f.risky {
+		if r.level >= lowest && !answer[own] {
+			out = append(out, own)
+		}
+	}
+	slices.SortFunc(out, func(a, b decision.Key) int {
+		if c := f.risky[a].said.Compare(f.risky[b].said); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Value, b.Value)
+	})
+	return out
+}
+
+// count returns how many machines have this risk.
+func (f *fleet) count(l decision.Level) (n int) {
+	for r := range maps.Values(f.risky) {
+		if r.level == l {
+			n++
+		}
+	}
+	return n
+}
+
+// pack brings view up to date.
+func (f *fleet) pack() (*source.Table, error) {
+	sweep := source.NewSweep(max(f.listing.Len(), 1))
+	if err := f.listing.Emit(sweep); err != nil {
+		return nil, err
+	}
+	t, err := sweep.Table()
+	if err == nil {
+		f.view = t
+	}
+	return t, err
+}
+
+// better reports whether of two machines of one device a is the one to believe:
+// the one that reported last, else the one at higher risk, else by id.
+func better(a, b *decision.Verdict) bool {
+	if c := a.EvaluatedAt.Compare(b.EvaluatedAt); c != 0 {
+		return c > 0
+	}
+	if a.Risk != b.Risk {
+		return a.Risk > b.Risk
+	}
+	return a.Keys[0].Value > b.Keys[0].Value
+}
+
+// settle returns the machines that newer ones of their device replace: a new
+// installation gets a new machine id and leaves the old one behind.
+func settle(t *source.Table) map[decision.Key]bool {
+	if t.AmbiguousKeys() == 0 {
+		return nil
+	}
+	best, lost := map[decision.Key]decision.Verdict{}, map[decision.Key]bool{}
+	for _, v := range t.All() {
+		k, ok := entraKey(&v.Device)
+		if !ok || !t.Ambiguous(k) {
+			continue
+		}
+		rival, ok := best[k]
+		switch {
+		case !ok:
+			best[k] = v
+		case better(&v, &rival):
+			best[k], lost[rival.Keys[0]] = v, true
+		default:
+			lost[v.Keys[0]] = true
+		}
+	}
+	return lost
+}
+
+// with returns the machine of the device with this Entra id, as it is known now.
+func (f *fleet) with(k decision.Key) (best decision.Verdict, ok bool) {
+	if f.view == nil {
+		return best, false
+	}
+	consider := func(v decision.Verdict) {
+		now, listed := f.listing.Get(v.Keys[0])
+		if listed && slices.Contains(now.Keys, k) && (!ok || better(&now, &best)) {
+			best, ok = now, true
+		}
+	}
+	if row, found := f.view.Find(k); found {
+		consider(f.view.Verdict(row))
+	} else if f.view.Ambiguous(k) {
+		for _, v := range f.view.All() {
+			if slices.Contains(v.Keys, k) {
+				consider(v)
+			}
+		}
+	}
+	return best, ok
+}

@@ -1,0 +1,283 @@
+package defender
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
+)
+
+// maxSame bounds the machines of one device that a look-up reads.
+const maxSame = 100
+
+// maxListingAge is how old the last good Sync may be to say that the service has
+// no such device, where it cannot be asked.
+const maxListingAge = 15 * time.Minute
+
+var (
+	errOther  = errors.New("answer is about another machine")
+	errNotNow = errors.New("the service refuses to filter by device id, and the last listing is too old to tell")
+)
+
+// Lookup implements [source.Looker] for machine ids and Entra device ids. Of any
+// other kind of id it says [source.ErrUnknownDevice], for the service has none
+// such. Where the service refuses to filter by Entra device id, the last listing
+// says which machine that is.
+func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict, error) {
+	v, err := s.lookup(ctx, key)
+	if err == nil && s.o.Alerts {
+		var severity decision.Level
+		severity, err = s.alertsOf(ctx, v.Keys[0])
+		v.Risk = raise(v.Risk, severity)
+	}
+	if err != nil {
+		return decision.Verdict{}, fmt.Errorf("defender: %s %s: %w", key.Kind, key.Value, err)
+	}
+	return v, nil
+}
+
+func (s *Source) lookup(ctx context.Context, key decision.Key) (v decision.Verdict, err error) {
+	if err := ctx.Err(); err != nil {
+		return v, err
+	}
+	if k, ok := decision.CanonicalKey(key.Kind, key.Value); !ok || k != key {
+		return v, source.ErrUnknownDevice // nothing that the service could have
+	}
+	switch key.Kind {
+	case decision.KindDefender:
+		return s.byMachineID(ctx, key)
+	case decision.KindEntra:
+		return s.byEntraID(ctx, key)
+	}
+	return v, source.ErrUnknownDevice
+}
+
+// machine asks for one machine by its own id.
+func (s *Source) machine(ctx context.Context, own decision.Key, priority string, t tally) (v decision.Verdict, err error) {
+	if _, ok := machineKey(own.Value); !ok { // the path takes computer names too
+		return v, source.ErrUnknownDevice
+	}
+	a, err := s.o.Client.Do(ctx, msgraph.Request{
+		Endpoint: msgraph.DefenderMachines, Path: machinesPath + "/" + url.PathEscape(own.Value), Priority: priority,
+	})
+	switch {
+	case none(err):
+		return v, source.ErrUnknownDevice
+	case err != nil:
+		return v, err
+	}
+	v, err = decodeMachine(a.Body, s.o.Now(), t)
+	if err == nil && v.Keys[0] != own {
+		err = errOther
+	}
+	return v, err
+}
+
+func (s *Source) byMachineID(ctx context.Context, own decision.Key) (v decision.Verdict, err error) {
+	v, err = s.machine(ctx, own, "High", tally{})
+	if errors.Is(err, source.ErrUnknownDevice) {
+		s.forget(own)
+	}
+	if err != nil {
+		return v, err
+	}
+	s.learn(s.o.Now(), v)
+	if k, ok := entraKey(&v.Device); ok {
+		s.mu.Lock()
+		other, found := s.fleet.with(k)
+		s.mu.Unlock()
+		if found && other.Keys[0] != own && better(&other, &v) {
+			// The sweeps leave it out too: it must not speak for the device.
+			return v, fmt.Errorf("machine was replaced by a newer one: %w", source.ErrUnknownDevice)
+		}
+	}
+	return v, nil
+}
+
+// byEntraID asks for the machines of a device and returns the one seen last.
+func (s *Source) byEntraID(ctx context.Context, key decision.Key) (v decision.Verdict, err error) {
+	for {
+		style, format := s.style.present(s.o.Now())
+		if format == "" {
+			return s.byListing(ctx, key)
+		}
+		found, err := s.filtered(ctx, key, fmt.Sprintf(format, key.Value))
+		if refused(err) {
+			s.style.refused(style, s.o.Now())
+			continue
+		}
+		if err != nil {
+			return v, err
+		}
+		s.learn(s.o.Now(), found...)
+		if len(found) == 0 {
+			s.gone(key)
+			return v, source.ErrUnknownDevice
+		}
+		v = found[0]
+		for i := range found {
+			if better(&found[i], &v) {
+				v = found[i]
+			}
+		}
+		return v, nil
+	}
+}
+
+func (s *Source) filtered(ctx context.Context, key decision.Key, filter string) (found []decision.Verdict, err error) {
+	_, err = s.o.Client.Pages(ctx, msgraph.Request{
+		Endpoint: msgraph.DefenderMachines, Path: machinesPath, Query: url.Values{"$filter": {filter}}, Priority: "High",
+	}, func(raw json.RawMessage) error {
+		v, err := decodeMachine(raw, s.o.Now(), tally{})
+		switch {
+		case err != nil:
+			return err
+		case !slices.Contains(v.Keys, key):
+			return errOther
+		case len(found) == maxSame:
+			return errors.New("too many machines for one device")
+		}
+		found = append(found, v)
+		return nil
+	})
+	if none(err) {
+		return nil, nil
+	}
+	return found, err
+}
+
+// byListing asks for the machine that the last listing has for a device.
+func (s *Source) byListing(ctx context.Context, key decision.Key) (v decision.Verdict, err error) {
+	for range maxSame {
+		s.mu.Lock()
+		known, ok := s.fleet.with(key)
+		age := s.o.Now().Sub(s.lastGood)
+		current := !s.lastGood.IsZero() && age >= 0 && age <= maxListingAge
+		s.mu.Unlock()
+		switch {
+		case !ok && current:
+			return v, source.ErrUnknownDevice
+		case !ok:
+			return v, errNotNow
+		}
+		v, err = s.machine(ctx, known.Keys[0], "High", tally{})
+		switch {
+		case errors.Is(err, source.ErrUnknownDevice):
+			s.forget(known.Keys[0])
+		case err != nil:
+			return v, err
+		default:
+			s.learn(s.o.Now(), v)
+			if slices.Contains(v.Keys, key) {
+				return v, nil
+			}
+		}
+	}
+	return v, errOther
+}
+
+// learn keeps what was asked for singly, so that the next sweep does not fall
+// behind the look-up. Before the first listing nothing is kept.
+func (s *Source) learn(now time.Time, machines ...decision.Verdict) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lastFull.IsZero() {
+		return
+	}
+	for _, v := range machines {
+		changed, err := s.fleet.put(v, now)
+		if err != nil {
+			continue // the listing keeps what it had
+		}
+		s.dirty = s.dirty || changed
+		s.note(v.Keys[0])
+	}
+}
+
+// forget removes a machine that the service says it does not have.
+func (s *Source) forget(own decision.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.fleet.listing.Get(own); ok {
+		s.fleet.remove(own)
+		s.dirty = true
+		s.note(own)
+	}
+}
+
+// note tells a Sync under way that a machine was asked for meanwhile. The caller
+// holds mu.
+func (s *Source) note(own decision.Key) {
+	if s.during != nil {
+		s.during[own] = true
+	}
+}
+
+// gone asks for a complete listing if the service no longer has a device that is
+// listed.
+func (s *Source) gone(key decision.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.fleet.with(key); ok {
+		s.fullDue = true
+	}
+}
+
+// The values of [Stats.LookUp].
+const (
+	byFilter  = "filter"
+	byListing = "listing"
+)
+
+// filters are the ways to ask for an Entra device id, by preference. The documents
+// of the service disagree about quotes, and whether it can be asked for at all.
+var filters = []string{"aadDeviceId eq %s", "aadDeviceId eq '%s'"}
+
+// styleRest is how long refused filters are not tried again.
+const styleRest = 24 * time.Hour
+
+// styles remembers which filter the service takes. The zero value is ready.
+type styles struct {
+	mu    sync.Mutex
+	next  int       // in filters
+	until time.Time // when to try again after all were refused
+}
+
+// present returns the filter to use, or "" if all were refused.
+func (s *styles) present(now time.Time) (style int, format string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next >= len(filters) && now.After(s.until) {
+		s.next = 0
+	}
+	if s.next >= len(filters) {
+		return s.next, ""
+	}
+	return s.next, filters[s.next]
+}
+
+// refused goes on to the next filter, unless another look-up did already.
+func (s *styles) refused(style int, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next == style {
+		s.next, s.until = style+1, now.Add(styleRest)
+	}
+}
+
+func (s *styles) name() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.next >= len(filters) {
+		return byListing
+	}
+	return byFilter
+}
