@@ -154,6 +154,25 @@ func TestDecide(t *testing.T) {
 			stranger,
 			"authenticate: sign_in_required",
 		},
+		{"expression about a user that holds for a stranger", []Requirement{{Kind: RequireExpression, Expr: constant{is: Yes, user: true}}}, stranger, "allow"},
+		{
+			"expression that fails on a known device, nobody signed in",
+			[]Requirement{{Kind: RequireExpression, Expr: constant{is: No, user: true}, Message: "m"}},
+			func(s *scene) { s.user = User{} },
+			"block: expression_failed(m)",
+		},
+		{
+			"expression that fails about an unnamed device",
+			[]Requirement{{Kind: RequireExpression, Expr: constant{is: No, facts: Facts(FactOS)}, Message: "m"}},
+			noDevice,
+			"block: expression_failed(m)",
+		},
+		{
+			"expression about an unknown fact, nobody signed in",
+			[]Requirement{{Kind: RequireExpression, Expr: constant{facts: Facts(FactApps)}, Message: "m"}},
+			func(s *scene) { s.user = User{} },
+			"block: fact_unknown(m)",
+		},
 		{"expression whose cause is ours", []Requirement{{Kind: RequireExpression, Expr: constant{cause: CauseThrottled, facts: Facts(FactApps)}}}, nil, "undecided: source_throttled"},
 	}
 	for _, tt := range tests {

@@ -165,7 +165,7 @@ func (c *run) expression(r *Requirement) Tri {
 		// Perhaps only because nobody said who, or on what device. A stranger does
 		// not learn what a policy says about people and devices either.
 		switch {
-		case user && (!c.userKnown || c.q.Identity.User.AppOnly && is == Unknown):
+		case user && (!c.userKnown || c.q.Identity.User.AppOnly):
 			return c.needUser()
 		case device && !c.deviceKnown:
 			return c.withoutDevice(r)

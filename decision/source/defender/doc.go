@@ -16,5 +16,5 @@
 // Start reading at defender.go, then sync.go. machine.go decodes one machine,
 // list.go reads pages, fleet.go remembers the machines, recheck.go asks for single
 // ones that a listing left out, alert.go reads open alerts, lookup.go asks for one
-// device.
+// device, style.go remembers how.
 package defender
