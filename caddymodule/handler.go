@@ -108,7 +108,7 @@ const exchangeVar = "gatehouse.exchange"
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	x, first := h.exchange(r)
 	if strings.HasPrefix(x.orig.Path, ownPrefix) {
-		return h.app.serveOwn(w, r, x)
+		return h.serveOwn(w, r, x)
 	}
 	if first {
 		strip(r, h.app.meters.spoofed)

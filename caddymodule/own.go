@@ -5,14 +5,17 @@ import (
 	"net/http"
 )
 
-// serveOwn answers the paths under /.gatehouse/. They exist on every gated site,
-// need no credentials and tell nothing about anybody.
-func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, x *exchange) error {
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
+// serveOwn answers the paths under /.gatehouse/. They exist on every gated site.
+// Without credentials they tell nothing about anybody.
+func (h *Handler) serveOwn(w http.ResponseWriter, r *http.Request, x *exchange) error {
+	a, header := h.app, w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	if x.orig.Path == ownPrefix+"recheck" {
+		return h.recheck(w, r, x)
+	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		h.Set("Allow", "GET, HEAD")
+		header.Set("Allow", "GET, HEAD")
 		w.WriteHeader(http.StatusMethodNotAllowed)
 		return nil
 	}
@@ -30,8 +33,8 @@ func (a *App) serveOwn(w http.ResponseWriter, r *http.Request, x *exchange) erro
 		if err != nil {
 			return err
 		}
-		h.Set("Content-Type", "application/jwk-set+json")
-		h.Set("Cache-Control", "public, max-age=300")
+		header.Set("Content-Type", "application/jwk-set+json")
+		header.Set("Cache-Control", "public, max-age=300")
 		w.WriteHeader(http.StatusOK)
 		_, err = w.Write(body)
 		return err

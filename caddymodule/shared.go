@@ -78,6 +78,7 @@ type sharedState struct {
 	dir         string
 	revocations *revocation.List
 	ring        *decisionRing
+	rechecks    *rechecks
 	// generation changes whenever a remembered posture may be out of date.
 	generation atomic.Uint64
 }
@@ -88,6 +89,10 @@ func openSharedState(dir string) (*sharedState, error) {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	s := &sharedState{dir: dir, ring: newDecisionRing()}
+	s.rechecks, err = newRechecks()
+	if err != nil {
+		return nil, err
+	}
 	s.revocations, err = revocation.Open(filepath.Join(dir, "revocations.jsonl"), revocation.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("opening revocations: %w", err)

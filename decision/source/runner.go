@@ -167,6 +167,9 @@ func (r *Runner) bump() {
 // knows reports whether the source can know an id of this kind.
 func (r *Runner) knows(kind string) bool { return r.kinds == nil || slices.Contains(r.kinds, kind) }
 
+// Asks reports whether the source can be asked about one device by this id.
+func (r *Runner) Asks(key decision.Key) bool { return r.looker != nil && r.knows(key.Kind) }
+
 // complete reports whether an unknown device is certainly unknown: the source
 // lists its devices and has done so.
 func (r *Runner) complete() bool { return r.syncer != nil && r.view.Load() != nil }

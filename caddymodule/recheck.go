@@ -1,0 +1,196 @@
+package caddymodule
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/cache"
+	"github.com/gatehouse-project/gatehouse/caddymodule/pages"
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+)
+
+// The pace of re-checks: how often one device may be asked about, how long a
+// person waits, and how many devices are remembered.
+const (
+	recheckGap     = 30 * time.Second
+	recheckTimeout = 5 * time.Second
+	recheckDevices = 10_000
+)
+
+// Recheck is the answer to POST /.gatehouse/recheck.
+type Recheck struct {
+	// Device is its name, if a source knows one.
+	Device string `json:"device,omitempty"`
+	// Compliance is what is known now.
+	Compliance string `json:"compliance"`
+	// Sources say what came of asking each.
+	Sources []RecheckSource `json:"sources"`
+}
+
+// RecheckSource is one source's part in a re-check.
+type RecheckSource struct {
+	Source string `json:"source"`
+	// Result is refreshed, unknown, throttled, timeout, failed, or later: the source
+	// cannot be asked about one device; its next complete read will tell.
+	Result string `json:"result"`
+}
+
+// recheck asks the sources anew about the device that the request itself comes
+// from: somebody who mended a device should not wait for the next poll. It needs
+// the same credentials as any request, changes no verdict by itself, and is refused
+// to pages of other sites, which a browser would lend a certificate to.
+func (h *Handler) recheck(w http.ResponseWriter, r *http.Request, x *exchange) error {
+	a := h.app
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return nil
+	}
+	f, _ := h.checkRequest(r, x, nil)
+	if !f.bad() && !fromOwnPage(r) {
+		f = fault{reason: decision.OriginNotAllowed, status: http.StatusForbidden}
+	}
+	if !f.bad() {
+		x.creds = a.identifier.identify(r, &x.fwd, x.start)
+		f = x.creds.fault
+	}
+	id := &decision.Identity{}
+	if !f.bad() {
+		id = &x.creds.entry.Identity
+	}
+	switch {
+	case f.bad():
+	case !id.User.Known() && !id.Device.Known():
+		f = fault{reason: decision.SignInRequired, status: http.StatusUnauthorized}
+	case !id.Device.Known():
+		f = fault{reason: decision.DeviceUnidentified, status: http.StatusForbidden}
+	}
+	if f.bad() {
+		return a.refuseRecheck(w, r, &f)
+	}
+	if wait := a.shared.rechecks.wait(id.Device.Keys[0], x.start); wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+		w.WriteHeader(http.StatusTooManyRequests)
+		return nil
+	}
+	out := a.refreshDevice(r.Context(), id)
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(out)
+}
+
+// fromOwnPage reports whether a request is not made by a page of another site. A
+// program sends neither field.
+func fromOwnPage(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "same-origin", "none":
+		return originAllowed(r, nil, false)
+	}
+	return false
+}
+
+// refuseRecheck answers as a policy would refuse, in the form for programs.
+func (a *App) refuseRecheck(w http.ResponseWriter, r *http.Request, f *fault) error {
+	h := w.Header()
+	switch {
+	case f.reason == decision.InvalidToken:
+		a.challenges.invalid(h, f.param)
+	case f.status == http.StatusUnauthorized:
+		a.challenges.plain(h)
+	}
+	if f.close && r.ProtoMajor < 3 {
+		h.Set("Connection", "close")
+	}
+	title := titles[decision.Block]
+	if f.status == http.StatusUnauthorized {
+		title = titles[decision.Authenticate]
+	}
+	finding := decision.Finding{Reason: f.reason, Param: f.param}
+	text := finding.Text(pages.Language(r.Header.Get("Accept-Language")), decision.PlatformUnknown)
+	h.Set("Content-Type", "application/problem+json")
+	w.WriteHeader(f.status)
+	return json.NewEncoder(w).Encode(problem{
+		Type: "urn:gatehouse:problem:" + f.reason.Code(), Title: title, Status: f.status, Detail: text.Message, Support: a.Support,
+		Reasons: []problemReason{{Code: f.reason.Code(), Message: text.Message, Remediation: text.Remediation, Parameter: f.param, FixedBy: string(f.reason.FixedBy())}},
+	})
+}
+
+// refreshDevice asks every source that can be asked about one device, all at once.
+func (a *App) refreshDevice(ctx context.Context, id *decision.Identity) Recheck {
+	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
+	defer cancel()
+	keys := append([]decision.Key(nil), id.Device.Keys...)
+	keys = append(keys, a.directory.Posture(id).Keys...) // ids that other sources learnt
+	out := Recheck{Sources: make([]RecheckSource, len(a.sources))}
+	var asked sync.WaitGroup
+	for i, s := range a.sources {
+		to := &out.Sources[i]
+		to.Source = s.runner.Name()
+		asked.Go(func() { to.Result = s.refresh(ctx, keys) })
+	}
+	asked.Wait()
+	p := a.directory.Posture(id)
+	out.Device, out.Compliance = p.Name, p.Compliance.String()
+	if p.Ambiguous {
+		out.Device, out.Compliance = "", decision.ComplianceUnknown.String()
+	}
+	return out
+}
+
+// refresh asks the source, by the first id that it can be asked by and knows.
+func (s *pooledSource) refresh(ctx context.Context, keys []decision.Key) string {
+	r, result := s.runner, ""
+	for _, k := range keys {
+		if !r.Asks(k) {
+			continue
+		}
+		err := r.Refresh(ctx, k)
+		var throttled *source.ThrottledError
+		switch {
+		case err == nil:
+			return "refreshed"
+		case errors.Is(err, source.ErrUnknownDevice):
+			result = "unknown" // perhaps by another of its ids
+			continue
+		case errors.As(err, &throttled):
+			return "throttled"
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+			return "timeout"
+		}
+		return "failed"
+	}
+	if result != "" {
+		return result
+	}
+	if !s.remote { // a service is not listed anew because one person asks
+		r.Wake()
+	}
+	return "later"
+}
+
+// rechecks remembers when a device was last asked about.
+type rechecks struct {
+	mu   sync.Mutex
+	last *cache.Cache[decision.Key, time.Time]
+}
+
+func newRechecks() (*rechecks, error) {
+	c, err := cache.New[decision.Key, time.Time](cache.Options[decision.Key]{Capacity: recheckDevices})
+	return &rechecks{last: c}, err
+}
+
+// wait returns how long the device has to wait, or 0 and takes its turn.
+func (r *rechecks) wait(k decision.Key, now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if last, res := r.last.Get(k); res == cache.Hit && now.Sub(last) < recheckGap {
+		return recheckGap - now.Sub(last)
+	}
+	r.last.Put(k, now, time.Time{})
+	return 0
+}
