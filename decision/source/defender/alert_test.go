@@ -38,8 +38,15 @@ func TestDecodeAlert(t *testing.T) {
 func TestRaise(t *testing.T) {
 	const unknown, none, low, high = decision.LevelUnknown, decision.LevelNone, decision.LevelLow, decision.LevelHigh
 	for _, tt := range []struct{ score, severity, want decision.Level }{
-		{unknown, unknown, unknown}, {unknown, none, unknown}, {none, unknown, none}, {none, none, none},
-		{unknown, low, low}, {none, low, low}, {low, high, high}, {high, low, high}, {high, unknown, high},
+		{unknown, unknown, unknown},
+		{unknown, none, unknown},
+		{none, unknown, none},
+		{none, none, none},
+		{unknown, low, low},
+		{none, low, low},
+		{low, high, high},
+		{high, low, high},
+		{high, unknown, high},
 	} {
 		if got := raise(tt.score, tt.severity); got != tt.want {
 			t.Errorf("raise(%v, %v) = %v, want %v", tt.score, tt.severity, got, tt.want)

@@ -207,10 +207,14 @@ func TestRequest(t *testing.T) {
 		header map[string]string
 	}{
 		"bearer": {func(o *Options) { o.Bearer = "tok" }, map[string]string{"Authorization": "Bearer tok", "Accept": "application/json"}},
-		"basic": {func(o *Options) { o.Username, o.Password = "ann", "pw" },
-			map[string]string{"Authorization": "Basic YW5uOnB3", "User-Agent": "gatehouse"}},
-		"own header": {func(o *Options) { o.Header = map[string]string{"x-api-key": "k", "accept": "application/vnd.x+json"} },
-			map[string]string{"X-Api-Key": "k", "Accept": "application/vnd.x+json", "Authorization": ""}},
+		"basic": {
+			func(o *Options) { o.Username, o.Password = "ann", "pw" },
+			map[string]string{"Authorization": "Basic YW5uOnB3", "User-Agent": "gatehouse"},
+		},
+		"own header": {
+			func(o *Options) { o.Header = map[string]string{"x-api-key": "k", "accept": "application/vnd.x+json"} },
+			map[string]string{"X-Api-Key": "k", "Accept": "application/vnd.x+json", "Authorization": ""},
+		},
 		"own authorization": {func(o *Options) { o.Header = map[string]string{"Authorization": "SSWS k"} }, map[string]string{"Authorization": "SSWS k"}},
 	}
 	for name, tt := range tests {

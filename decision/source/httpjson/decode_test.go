@@ -14,8 +14,11 @@ func TestDocument(t *testing.T) {
 		want any
 		err  string
 	}{
-		"scalars": {`[1, -2, 1.5, 1e2, "a", true, false, null]`,
-			[]any{int64(1), int64(-2), 1.5, 100.0, "a", true, false, nil}, ""},
+		"scalars": {
+			`[1, -2, 1.5, 1e2, "a", true, false, null]`,
+			[]any{int64(1), int64(-2), 1.5, 100.0, "a", true, false, nil},
+			"",
+		},
 		"largest integer":        {`9223372036854775807`, int64(9223372036854775807), ""},
 		"too large an integer":   {`9223372036854775808`, 9223372036854775808.0, ""},
 		"object":                 {` {"a": {"b": []}} `, map[string]any{"a": map[string]any{"b": []any{}}}, ""},

@@ -77,8 +77,10 @@ var fields = []field{
 	enum("exposure", decision.FactExposure, parseExposure, decision.LevelHigh+1,
 		func(d *decision.Device) *decision.Level { return &d.Exposure }),
 	tri("malware", decision.FactMalware, func(d *decision.Device) *decision.Tri { return &d.Malware }),
-	{name: "last_check_in", form: moment, facts: decision.Facts(decision.FactCheckIn),
-		set: setTime(func(d *decision.Device) *time.Time { return &d.LastCheckIn }, false)},
+	{
+		name: "last_check_in", form: moment, facts: decision.Facts(decision.FactCheckIn),
+		set: setTime(func(d *decision.Device) *time.Time { return &d.LastCheckIn }, false),
+	},
 	{name: "evaluated_at", form: moment, set: setTime(func(d *decision.Device) *time.Time { return &d.EvaluatedAt }, false)},
 	{name: "settings", form: setting, set: setSettings},
 }

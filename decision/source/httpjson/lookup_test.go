@@ -42,8 +42,11 @@ func TestAnswerIsAboutTheDevice(t *testing.T) {
 		"absent item":           {"/device", named, `{"devices": null}`, nil, "nothing at /device", false},
 		"text":                  {"", named, `"compliant"`, nil, "neither an object nor a list", false},
 		"found":                 {"/r", named, `{"r": [{"serial": "SN1", "status": "compliant"}]}`, []decision.Key{sn1}, "", false},
-		"found among others": {"/r", named, `{"r": [{"serial": "SN10", "status": "noncompliant"}, {"serial": "SN1", "status": "compliant"}]}`,
-			[]decision.Key{sn1}, "", false},
+		"found among others": {
+			"/r", named, `{"r": [{"serial": "SN10", "status": "noncompliant"}, {"serial": "SN1", "status": "compliant"}]}`,
+			[]decision.Key{sn1},
+			"", false,
+		},
 		"found nothing":      {"/r", named, `{"r": []}`, nil, "unknown device", true},
 		"found twice":        {"/r", named, `{"r": [{"serial": "SN1"}, {"serial": "SN1"}]}`, nil, "several devices", false},
 		"search ignored":     {"/r", named, `{"r": [{"serial": "SN2"}, {"serial": "SN3"}]}`, nil, "another device", false},

@@ -118,7 +118,8 @@ func TestFields(t *testing.T) {
 		{"grace_until", nil, `"2026-12-24T00:00:00Z"`, decision.Device{GraceUntil: at("2026-12-24T00:00:00Z")}, ""},
 		{"grace_until", nil, `"9999-12-31T23:59:59Z"`, decision.Device{}, "absent"},
 		{"settings", nil, `["FileVault", {"name": "Firewall", "policy": "Base", "state": "error"}]`, decision.Device{
-			Settings: []decision.Setting{{Name: "FileVault"}, {Name: "Firewall", Policy: "Base", State: "error"}}}, ""},
+			Settings: []decision.Setting{{Name: "FileVault"}, {Name: "Firewall", Policy: "Base", State: "error"}},
+		}, ""},
 		{"settings", nil, `[{"policy": "Base"}, "FileVault"]`, decision.Device{Settings: []decision.Setting{{Name: "FileVault"}}}, "unreadable"},
 		{"settings", nil, `"FileVault"`, decision.Device{}, "unreadable"},
 	}
@@ -197,10 +198,14 @@ func TestExpressions(t *testing.T) {
 		{"risk", `doc.ratio > 70 ? "high" : "low"`, func(d *decision.Device) bool { return d.Risk == decision.LevelHigh }, ""},
 		{"risk", `doc.nothing > 70 ? "high" : "low"`, func(d *decision.Device) bool { return d.Risk == decision.LevelUnknown }, "failed"},
 		{"risk", `doc.score`, func(d *decision.Device) bool { return d.Risk == decision.LevelUnknown }, "unreadable"},
-		{"compliance", `doc.checks.all(c, c.ok) ? "compliant" : "noncompliant"`,
-			func(d *decision.Device) bool { return d.Compliance == decision.NonCompliant }, ""},
-		{"compliance", `doc.checks.all(c, c.passed) ? "compliant" : "noncompliant"`,
-			func(d *decision.Device) bool { return d.Compliance == decision.ComplianceUnknown }, "failed"},
+		{
+			"compliance", `doc.checks.all(c, c.ok) ? "compliant" : "noncompliant"`,
+			func(d *decision.Device) bool { return d.Compliance == decision.NonCompliant }, "",
+		},
+		{
+			"compliance", `doc.checks.all(c, c.passed) ? "compliant" : "noncompliant"`,
+			func(d *decision.Device) bool { return d.Compliance == decision.ComplianceUnknown }, "failed",
+		},
 		{"encrypted", `doc.checks.exists(c, c.id == "fv" && c.ok)`, func(d *decision.Device) bool { return d.Encrypted == decision.Yes }, ""},
 		{"firewall", `doc["checks"][1].ok`, func(d *decision.Device) bool { return d.Firewall == decision.No }, ""},
 		{"updated", `has(doc.tags.missing)`, func(d *decision.Device) bool { return d.Updated == decision.No }, ""},
@@ -210,9 +215,11 @@ func TestExpressions(t *testing.T) {
 			return len(d.Settings) == 1 && d.Settings[0] == decision.Setting{Name: "Firewall", State: "nonCompliant"}
 		}, ""},
 		{"settings", `doc.checks.map(c, c.id)`, func(d *decision.Device) bool { return len(d.Settings) == 2 }, ""},
-		{"compliance", `[1,2,3,4,5,6,7,8,9,10].all(a, [1,2,3,4,5,6,7,8,9,10].all(b, [1,2,3,4,5,6,7,8,9,10].all(c,
+		{
+			"compliance", `[1,2,3,4,5,6,7,8,9,10].all(a, [1,2,3,4,5,6,7,8,9,10].all(b, [1,2,3,4,5,6,7,8,9,10].all(c,
 			[1,2,3,4,5,6,7,8,9,10].all(d, [1,2,3,4,5,6,7,8,9,10].all(e, doc.score > 1))))) ? "compliant" : "noncompliant"`,
-			func(d *decision.Device) bool { return d.Compliance == decision.ComplianceUnknown }, "failed"}, // costs too much
+			func(d *decision.Device) bool { return d.Compliance == decision.ComplianceUnknown }, "failed",
+		}, // costs too much
 	}
 	for _, tt := range tests {
 		t.Run(tt.expr[:min(len(tt.expr), 40)], func(t *testing.T) {

@@ -111,8 +111,11 @@ func TestLookup(t *testing.T) {
 		}
 		for _, k := range []decision.Key{
 			entraKey(r.find(t, emulator.CaseHybridOnly).EntraID),
-			{Kind: decision.KindIntune, Value: ownID}, {Kind: decision.KindSerial, Value: "IT'S NONE"},
-			{Kind: decision.KindSerial, Value: "DEFAULT STRING"}, {Kind: decision.KindDefender, Value: "abc"}, {Kind: decision.KindIntune, Value: "../x"},
+			{Kind: decision.KindIntune, Value: ownID},
+			{Kind: decision.KindSerial, Value: "IT'S NONE"},
+			{Kind: decision.KindSerial, Value: "DEFAULT STRING"},
+			{Kind: decision.KindDefender, Value: "abc"},
+			{Kind: decision.KindIntune, Value: "../x"},
 		} {
 			if v, err := r.Lookup(t.Context(), k); !errors.Is(err, source.ErrUnknownDevice) {
 				t.Errorf("Lookup(%v) = %v, %v, want an unknown device", k, v.Keys, err)
@@ -160,15 +163,21 @@ func TestChanges(t *testing.T) {
 		change func(m *emulator.Managed)
 		check  func(v *decision.Verdict) bool
 	}{
-		{"a check-in", emulator.CaseHealthy, func(m *emulator.Managed) { m.Compliance, m.LastSync = "noncompliant", time.Now() },
-			func(v *decision.Verdict) bool { return v.Compliance == decision.NonCompliant && len(v.Settings) > 0 }},
-		{"a wipe", emulator.CaseComanaged, func(m *emulator.Managed) { m.State, m.LastSync = "wipePending", m.LastSync.Add(-time.Second) },
-			func(v *decision.Verdict) bool { return v.Lifecycle == decision.LifecycleWiping }},
+		{
+			"a check-in", emulator.CaseHealthy, func(m *emulator.Managed) { m.Compliance, m.LastSync = "noncompliant", time.Now() },
+			func(v *decision.Verdict) bool { return v.Compliance == decision.NonCompliant && len(v.Settings) > 0 },
+		},
+		{
+			"a wipe", emulator.CaseComanaged, func(m *emulator.Managed) { m.State, m.LastSync = "wipePending", m.LastSync.Add(-time.Second) },
+			func(v *decision.Verdict) bool { return v.Lifecycle == decision.LifecycleWiping },
+		},
 		{"a partner's alarm", emulator.CaseIntuneOnly, func(m *emulator.Managed) {
 			m.Compliance, m.Threat, m.LastSync = "noncompliant", "compromised", m.LastSync.Add(time.Second)
 		}, func(v *decision.Verdict) bool { return v.Risk == decision.LevelCompromised }},
-		{"a better verdict", emulator.CaseNoncompliant, func(m *emulator.Managed) { m.Compliance, m.LastSync = "compliant", time.Now() },
-			func(v *decision.Verdict) bool { return v.Compliance == decision.Compliant && v.Settings == nil }},
+		{
+			"a better verdict", emulator.CaseNoncompliant, func(m *emulator.Managed) { m.Compliance, m.LastSync = "compliant", time.Now() },
+			func(v *decision.Verdict) bool { return v.Compliance == decision.Compliant && v.Settings == nil },
+		},
 	}
 	for _, s := range steps {
 		d := r.find(t, s.device)

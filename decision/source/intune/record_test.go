@@ -44,7 +44,8 @@ func TestHealthyRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []decision.Key{
-		{Kind: decision.KindIntune, Value: ownID}, {Kind: decision.KindEntra, Value: entraID},
+		{Kind: decision.KindIntune, Value: ownID},
+		{Kind: decision.KindEntra, Value: entraID},
 		{Kind: decision.KindSerial, Value: "PF3ABC01"},
 	}
 	if len(v.Keys) != 3 || v.Keys[0] != want[0] || v.Keys[1] != want[1] || v.Keys[2] != want[2] {
@@ -194,8 +195,11 @@ func TestFields(t *testing.T) {
 		{"serial number is a placeholder", m{"serialNumber": "To be filled by O.E.M."}, keys, 2, ""},
 		{"serial number of zeroes", m{"serialNumber": "0000000"}, keys, 2, ""},
 		{"serial number missing", m{"serialNumber": nil}, keys, 2, ""},
-		{"grace period", m{"complianceState": "inGracePeriod", "complianceGracePeriodExpirationDateTime": "2026-12-24T06:00:00Z"},
-			func(d *decision.Device) any { return d.GraceUntil.Format(time.RFC3339) }, "2026-12-24T06:00:00Z", ""},
+		{
+			"grace period",
+			m{"complianceState": "inGracePeriod", "complianceGracePeriodExpirationDateTime": "2026-12-24T06:00:00Z"},
+			func(d *decision.Device) any { return d.GraceUntil.Format(time.RFC3339) }, "2026-12-24T06:00:00Z", "",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
