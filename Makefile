@@ -1,5 +1,5 @@
-# What you need: Go 1.26; for the tests also gcc (race detector) and curl. Everything
-# else is fetched by Go itself.
+# What you need: Go 1.26; for the tests also gcc (race detector) and curl, and for the
+# long ones MIT Kerberos. Everything else is fetched by Go itself.
 
 GO        ?= go
 GOFUMPT   := mvdan.cc/gofumpt@v0.12.0
@@ -10,7 +10,7 @@ FUZZTIME  ?= 30s
 # minutes the first time because every package is compiled anew; tests do without.
 export GOFLAGS ?= -buildvcs=false -pgo=off
 
-.PHONY: build setup test test-unit test-race test-integration test-long mutate bench lint vuln fuzz clean
+.PHONY: build setup test test-unit test-race test-integration test-long test-kdc setup-kdc mutate bench lint vuln fuzz clean
 
 build:
 	$(GO) build -trimpath -pgo=auto -o bin/gatehouse ./cmd/gatehouse
@@ -31,11 +31,12 @@ setup:
 test: setup test-unit test-race test-integration
 
 # Packages that run inside the test process, fuzz seeds included.
-UNIT = ./decision/... ./cache/... ./caddymodule/... ./cmd/...
+UNIT = ./decision/... ./cache/... ./caddymodule/... ./cmd/... ./integration/emulator/...
 # Tests of the tree itself and of the test tools.
 PLAIN = ./integration/house ./integration/vectors ./integration/mutation ./integration/bench
 # Black-box tests of the real binary.
-BLACKBOX = ./integration/gateway ./integration/replay ./integration/commands ./integration/caddyfile ./integration/examples
+BLACKBOX = ./integration/gateway ./integration/replay ./integration/commands ./integration/caddyfile ./integration/examples \
+	./integration/fleet
 
 test-unit:
 	$(GO) vet ./...
@@ -52,8 +53,25 @@ test-integration: bin/gatehouse-race
 bin/gatehouse-race:
 	CGO_ENABLED=1 $(GO) build -race -o $@ ./cmd/gatehouse
 
-# Long suites, as they come: every deny branch of the engine is flipped once.
-test-long: setup mutate
+# Long suites, as they come: every deny branch of the engine is flipped once, and
+# Kerberos is spoken with a real key distribution centre.
+test-long: setup mutate test-kdc
+
+# The tests make a realm of their own on loopback; nothing of the system's is used.
+test-kdc: setup-kdc
+	GATEHOUSE_TEST_KDC=1 $(GO) test -count=1 -run KDC ./decision/source/configmgr
+
+# Debian has these programs in sbin, which is not on everybody's path.
+setup-kdc:
+	@missing=; for p in krb5kdc kdb5_util kadmin.local; do \
+	  PATH="$$PATH:/usr/sbin:/sbin" command -v $$p >/dev/null || missing="$$missing $$p"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    export DEBIAN_FRONTEND=noninteractive; \
+	    apt-get update -q && apt-get install -qy --no-install-recommends krb5-kdc krb5-admin-server; \
+	  else echo "the tests of Kerberos need$$missing: install MIT Kerberos (Debian: sudo apt-get install krb5-kdc krb5-admin-server)"; exit 1; fi; \
+	fi
 
 mutate:
 	$(GO) run ./integration/mutation

@@ -160,7 +160,7 @@ func TestJSONIsStrict(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
 		{"app", `"state_dir":"state"`, `"state_dir":"state","issuer":[]`, `unknown field "issuer"`},
 		{"source", `"path":"devices.json"`, `"path":"devices.json","interval":1`, `unknown field "interval"`},
-		{"unknown source", `"source":"inventory"`, `"source":"intune"`, `compliance.sources.intune`},
+		{"unknown source", `"source":"inventory"`, `"source":"jamf"`, `compliance.sources.jamf`},
 		{"policy", `"name":"p",`, `"name":"p","extends":"q",`, `unknown field "extends"`},
 		{"line", `{"words":["require"`, `{"word":"x","words":["require"`, `unknown field "word"`},
 		{"handler", `"rules":[{"policy":"p"}]`, `"rules":[{"policy":"p"}],"policy":"p"`, `unknown field "policy"`},

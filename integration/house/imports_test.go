@@ -107,6 +107,7 @@ var rooms = map[string]access{
 	"integration/emulator":       {},
 	"integration/emulator/serve": {code: []string{"integration/emulator"}},
 	"integration/examples":       {tests: []string{"integration/rig"}},
+	"integration/fleet":          {tests: []string{"integration/emulator", "integration/rig"}},
 	"integration/gateway":        {tests: []string{"integration/rig"}},
 	"integration/house":          {tests: []string{"decision"}},
 	"integration/mutation":       {},

@@ -134,7 +134,7 @@ func TestReadmeKeepsItsSections(t *testing.T) {
 		}
 	}
 	want := []string{
-		"Install", "How a request goes", "How it decides", "How it fails", "The Caddyfile", "To the app", "Responses",
+		"Install", "How a request goes", "How it decides", "How it fails", "The Caddyfile", "Microsoft", "To the app", "Responses",
 		"Reasons", "Metrics and logs", "Commands and admin API", "Files and keys", "Where is what in the code", "Limits", "Measured",
 	}
 	if !slices.Equal(got, want) {
