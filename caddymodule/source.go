@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
@@ -105,7 +106,7 @@ func (a *App) provisionSources(ctx caddy.Context) error {
 		if err != nil {
 			return fmt.Errorf("source %s%s: %w", name, inBrackets(placeOf(raws[i])), err)
 		}
-		key, err := configKey("source", string(same), i, a.capacity(), a.shared.dir, tenant, a.root.id())
+		key, err := configKey("source", string(same), caOf(raws[i]), i, a.capacity(), a.shared.dir, tenant, a.root.id())
 		if err != nil {
 			return err
 		}
@@ -165,6 +166,22 @@ func (a *App) newSource(ctx caddy.Context, sm SourceModule, index int) (*pooledS
 		a.log.Error("source not loaded: decisions that need it are undecided", zap.String("source", o.Name), zap.Error(err))
 	}
 	return s, nil
+}
+
+// caOf is the content of the authorities' file of a source, if it has one: a new
+// file makes a new source.
+func caOf(raw json.RawMessage) []byte {
+	var v struct {
+		CAFile string `json:"ca_file"`
+	}
+	if json.Unmarshal(raw, &v) != nil || v.CAFile == "" {
+		return nil
+	}
+	ca, err := os.ReadFile(resolve(v.CAFile))
+	if err != nil {
+		return nil // NewSource says what is wrong with it
+	}
+	return ca
 }
 
 // placeOf is the place in a source's configuration, or "".

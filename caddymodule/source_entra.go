@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -52,7 +53,23 @@ func (s *EntraSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words["full_sweep"] = func(string) error { return duration(d, &s.FullSweep) }
 	words["users"] = switchWord(d, &s.Users)
 	words["risky_users"] = switchWord(d, &s.RiskyUsers)
-	return s.block(d, "entra", words)
+	err := s.block(d, "entra", words)
+	if err == nil {
+		err = s.checkUsers()
+		if err != nil {
+			err = d.Err(err.Error())
+		}
+	}
+	return err
+}
+
+// checkUsers refuses a contradiction: who is at risk is only known of those who are
+// listed.
+func (s *EntraSource) checkUsers() error {
+	if !isOn(s.Users, true) && isOn(s.RiskyUsers, false) {
+		return errors.New("risky_users on needs users on")
+	}
+	return nil
 }
 
 // SourceName is the configured name.
@@ -62,7 +79,7 @@ func (s *EntraSource) SourceName() string { return s.nameOr("entra") }
 func (s *EntraSource) NewSource(ctx caddy.Context) (source.Source, source.RunnerOptions, error) {
 	o := s.runner(decision.AuthorityDirectory, entraPoll)
 	o.Authoritative, o.AskUnknown, o.SyncTimeout = true, true, firstSweep
-	err := s.check(leastPoll)
+	err := errors.Join(s.check(leastPoll), s.checkUsers())
 	if err != nil {
 		return nil, o, err
 	}

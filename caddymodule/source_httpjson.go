@@ -49,7 +49,7 @@ type HTTPJSONSource struct {
 	// Timeout bounds one request; default 30 s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 	// Poll is the time between two listings, or the age at which a device is
-	// asked for again; default 15 min.
+	// asked for again; default 10 min.
 	Poll caddy.Duration `json:"poll,omitempty"`
 	// Supplementary sources say nothing about whether a device exists.
 	Supplementary bool `json:"supplementary,omitempty"`
@@ -57,6 +57,9 @@ type HTTPJSONSource struct {
 	// Map says where the normalised fields are found.
 	Map []HTTPJSONField `json:"map,omitempty"`
 }
+
+// httpjsonPoll is within max_age of the standard tier.
+const httpjsonPoll = 10 * time.Minute
 
 // HTTPJSONList is how a service lists its devices.
 type HTTPJSONList struct {
@@ -107,7 +110,7 @@ func (*HTTPJSONSource) CaddyModule() caddy.ModuleInfo {
 //	    header NAME VALUE
 //	    ca_file PATH
 //	    timeout 30s
-//	    poll 15m
+//	    poll 10m
 //	    supplementary
 //	    map FIELD POINTER-or-EXPRESSION {
 //	        WORD NORMALISED
@@ -261,10 +264,15 @@ func number(d *caddyfile.Dispenser, to *int) error {
 // laterOf stands for placeholders whose values are not known before the load.
 func laterOf(v string) (string, error) {
 	if isPlaceholder(v) {
-		return "https://placeholder.invalid/{id}", nil
+		return placeholderURL, nil
 	}
 	return placeholders.ReplaceAllString(v, "placeholder"), nil
 }
+
+const placeholderURL = "https://placeholder.invalid/"
+
+// secretName tells header fields that carry a secret.
+var secretName = regexp.MustCompile(`(?i)key|token|secret|auth|passw|cookie`)
 
 var placeholders = regexp.MustCompile(`\{(env|file)\.[^{}]*\}`)
 
@@ -314,7 +322,13 @@ func (s *HTTPJSONSource) options(resolve func(string) (string, error)) (httpjson
 		}
 		*to = v
 	}
+	if o.URL == placeholderURL {
+		o.URL += "{id}"
+	}
 	for name, v := range s.Header {
+		if secretName.MatchString(name) && !isPlaceholder(v) {
+			return o, fmt.Errorf("header %s would be readable in the running configuration; write {env.NAME} or {file./path} instead", name)
+		}
 		v, err := resolve(v)
 		if err != nil {
 			return o, fmt.Errorf("header %s: %w", name, err)
@@ -360,7 +374,7 @@ func (s *HTTPJSONSource) SourceName() string { return s.Name }
 
 // NewSource makes the source. Nothing is asked yet.
 func (s *HTTPJSONSource) NewSource(caddy.Context) (source.Source, source.RunnerOptions, error) {
-	r := source.RunnerOptions{Remote: true, Authoritative: !s.Supplementary, Authority: decision.AuthorityManagement, Guards: s.limits()}
+	r := source.RunnerOptions{Remote: true, Authoritative: !s.Supplementary, Authority: decision.AuthorityManagement, Poll: httpjsonPoll, Guards: s.limits()}
 	if s.Poll > 0 {
 		r.Poll = time.Duration(s.Poll)
 	}

@@ -17,8 +17,9 @@ func init() {
 
 // IntuneSource reads the managed devices of a Microsoft Intune tenant, with their
 // compliance. Needs the application permissions
-// DeviceManagementManagedDevices.Read.All and, for reasons and the tenant's
-// settings, DeviceManagementConfiguration.Read.All.
+// DeviceManagementManagedDevices.Read.All, for reasons and the tenant's settings
+// DeviceManagementConfiguration.Read.All, and for threat-defence connectors
+// DeviceManagementServiceConfig.Read.All.
 type IntuneSource struct {
 	tenantGuest
 	// FullSweep is the time between two complete listings; default 1 h.

@@ -155,7 +155,7 @@ func (s *Source) fetchReasons(ctx context.Context, id string) ([]decision.Settin
 	for _, p := range policies {
 		// Only the beta version is known to fill this list.
 		_, err := s.o.Client.Pages(ctx, msgraph.Request{
-			Endpoint: msgraph.IntuneDevices, Priority: "Low",
+			Endpoint: msgraph.IntuneConfig, Priority: "Low",
 			Path: "/beta/deviceManagement/managedDevices/" + url.PathEscape(id) + "/deviceCompliancePolicyStates/" + url.PathEscape(p.ID.s) + "/settingStates",
 		}, func(raw json.RawMessage) error {
 			list = addSetting(list, p.Name.s, raw)
@@ -188,7 +188,7 @@ func addSetting(list []decision.Setting, policy string, raw []byte) []decision.S
 
 func policyRequest(id, priority string) msgraph.Request {
 	return msgraph.Request{
-		Endpoint: msgraph.IntuneDevices, Priority: priority,
+		Endpoint: msgraph.IntuneConfig, Priority: priority,
 		Path: devicesPath + "/" + url.PathEscape(id) + "/deviceCompliancePolicyStates",
 	}
 }

@@ -56,7 +56,7 @@ type endpointSpec struct {
 var endpoints = [numEndpoints]endpointSpec{
 	IntuneDevices:    {"intune_devices", Graph, scopeIntune, "DeviceManagementManagedDevices.Read.All"},
 	DirectoryDevices: {"directory_devices", Graph, scopeDirectory, "Device.Read.All"},
-	DirectoryUsers:   {"directory_users", Graph, scopeDirectory, "User.Read.All and GroupMember.Read.All"},
+	DirectoryUsers:   {"directory_users", Graph, scopeDirectory, "User.Read.All"},
 	RiskyUsers:       {"risky_users", Graph, scopeIdentityProtection, "IdentityRiskyUser.Read.All"},
 	IntuneConfig:     {"intune_config", Graph, scopeIntune, "DeviceManagementConfiguration.Read.All and DeviceManagementServiceConfig.Read.All"},
 	DefenderMachines: {"defender_machines", Defender, scopeDefender, "Machine.Read.All of WindowsDefenderATP"},
