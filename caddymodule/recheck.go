@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-project/gatehouse/cache"
 	"github.com/gatehouse-project/gatehouse/caddymodule/pages"
 	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/policy"
 	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
@@ -135,9 +136,9 @@ func (a *App) refreshDevice(ctx context.Context, id *decision.Identity) Recheck 
 	}
 	asked.Wait()
 	p := a.directory.Posture(id)
-	out.Device, out.Compliance = p.Name, p.Compliance.String()
-	if p.Ambiguous {
-		out.Device, out.Compliance = "", decision.ComplianceUnknown.String()
+	out.Compliance = p.ComplianceAt(time.Now(), policy.DefaultAges).String()
+	if !p.Ambiguous {
+		out.Device = p.Name
 	}
 	return out
 }

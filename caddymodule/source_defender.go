@@ -63,7 +63,7 @@ func (s *DefenderSource) SourceName() string { return s.nameOr("defender") }
 // NewSource makes the source. Nothing is asked yet.
 func (s *DefenderSource) NewSource(ctx caddy.Context) (source.Source, source.RunnerOptions, error) {
 	o := s.runner(decision.AuthorityManagement, defenderPoll)
-	o.SyncTimeout, o.LookupRate, o.MaxLookups = firstSweep, 1, 5 // of 1,500 calls an hour
+	o.SyncTimeout, o.LookupRate, o.MaxLookups = firstSweep, 0.1, 5 // a third of what the service takes in an hour
 	err := s.check(leastDefenderPoll)
 	if err != nil {
 		return nil, o, err

@@ -51,7 +51,7 @@ func (c *run) fact(r *Requirement, f Fact) Tri {
 		if c.lastFresh == Expired {
 			return c.expired(from)
 		}
-		if c.q.Posture.unheard.Has(f) {
+		if !c.q.Posture.heard(f, from, c.now, c.p.Ages) {
 			cause := c.cause(f)
 			c.why = answer{reason: cause.reason(), cause: cause}
 			return Unknown
@@ -186,7 +186,7 @@ func (c *run) expression(r *Requirement) Tri {
 		if c.consult(from) == Expired {
 			return c.expired(from)
 		}
-		if c.q.Posture.unheard.Has(f) {
+		if !c.q.Posture.heard(f, from, c.now, c.p.Ages) {
 			is, cause = Unknown, c.cause(f)
 		}
 	}

@@ -219,3 +219,63 @@ func TestMergeNotHeard(t *testing.T) {
 		}
 	}
 }
+
+// TestOldSilenceIsNoWord: a source that was last heard too long ago may have learnt
+// better since, of the device or of a danger to it.
+func TestOldSilenceIsNoWord(t *testing.T) {
+	now := time.Now()
+	source := func(a Authority, age time.Duration, failing bool, v *Verdict) Report {
+		st := &SourceState{Name: "s", Authority: a}
+		st.SetSupplies(AllFacts)
+		st.Confirm(now.Add(-age))
+		if failing {
+			st.Fail(CauseSourceFailing)
+		}
+		return Report{State: st, Verdict: v}
+	}
+	narrow := func(r Report, f Fact) Report { r.State.SetSupplies(Facts(f)); return r }
+	good := &Verdict{Device: Device{Keys: []Key{laptop}, Compliance: Compliant, Risk: LevelNone, Managed: Yes}}
+	fresh := source(AuthorityDirectory, time.Minute, false, good)
+	compliant, lowRisk := Requirement{Kind: RequireCompliant}, Requirement{Kind: RequireRisk, Level: LevelLow}
+	tests := []struct {
+		name  string
+		other Report
+		r     Requirement
+		want  Outcome
+	}{
+		{"the authority is fresh and has no such device", source(AuthorityManagement, time.Minute, false, nil), compliant, Allow},
+		{"it failed days ago", source(AuthorityManagement, 72*time.Hour, true, nil), compliant, Undecided},
+		{"it is failing, within stale_if_error", source(AuthorityManagement, time.Hour, true, nil), compliant, Undecided},
+		{"it failed days ago, and says nothing about that", narrow(source(AuthorityManagement, 72*time.Hour, true, nil), FactSupervised), compliant, Allow},
+		{"it is failing, and has the device without that fact", source(AuthorityManagement, time.Hour, true, &Verdict{Device: Device{Managed: Yes}}), compliant, Allow},
+		{"a lesser service failed days ago", source(AuthorityNAC, 72*time.Hour, true, nil), compliant, Allow},
+		{"of the same authority, earlier", source(AuthorityDirectory, 72*time.Hour, true, nil), compliant, Undecided},
+		{"a lesser one failed days ago", source(AuthorityFile, 72*time.Hour, true, nil), compliant, Allow},
+		{"its finding about risk is days old", source(AuthorityManagement, 72*time.Hour, true, good), lowRisk, Undecided},
+		{"its finding about risk is stale", source(AuthorityManagement, time.Hour, true, good), lowRisk, Allow},
+		{"a lesser one's silence about risk is days old", source(AuthorityNAC, 72*time.Hour, true, nil), lowRisk, Undecided},
+		{"an old file about risk", source(AuthorityFile, 72*time.Hour, true, good), lowRisk, Allow},
+	}
+	for _, tt := range tests {
+		p := Merge([]Report{tt.other, fresh}, laptop)
+		q := &Request{Now: now, Posture: p, Identity: &Identity{Device: DeviceRef{Keys: []Key{laptop}, Proof: ProofToken}}}
+		var d Decision
+		(&Engine{}).Decide(&Policy{Ages: Ages{MaxAge: 15 * time.Minute, StaleIfError: 4 * time.Hour}, Requirements: []Requirement{tt.r}}, q, &d)
+		if d.Outcome != tt.want {
+			t.Errorf("%s: %v %v, want %v", tt.name, d.Outcome, d.Findings, tt.want)
+		}
+		if got := p.ComplianceAt(now, Ages{MaxAge: 15 * time.Minute, StaleIfError: 4 * time.Hour}); tt.r.Kind == RequireCompliant && (got == Compliant) != (tt.want == Allow) {
+			t.Errorf("%s: the app is told %v", tt.name, got)
+		}
+	}
+	later := Merge([]Report{fresh, source(AuthorityDirectory, 72*time.Hour, true, nil)}, laptop)
+	if later.ComplianceAt(now, Ages{MaxAge: 15 * time.Minute}) != Compliant {
+		t.Error("of the same authority, later: it counts")
+	}
+	// A source that is only asked about single devices has no such age.
+	asked := source(AuthorityManagement, 72*time.Hour, false, nil)
+	asked.State.Asked = true
+	if p := Merge([]Report{asked, fresh}, laptop); p.ComplianceAt(now, Ages{MaxAge: 15 * time.Minute}) != Compliant {
+		t.Error("a source that is only asked counts as old")
+	}
+}

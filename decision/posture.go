@@ -52,6 +52,9 @@ type SourceState struct {
 	Authoritative bool
 	// Authority is the source's rank where sources disagree. Fixed after start.
 	Authority Authority
+	// Asked says that the source is only asked about single devices: how long ago
+	// that was says nothing about another one. Fixed after start.
+	Asked bool
 
 	supplies  atomic.Uint32
 	loaded    atomic.Bool
@@ -133,8 +136,8 @@ type Posture struct {
 	Generation uint64
 
 	from [NumFacts]uint8 // evidence index + 1; 0 if nobody reports the fact
-	// unheard are facts about which a source has not spoken yet whose word would
-	// count first, or could be worse.
+	// unheard are facts about which a source was never heard whose word would count
+	// first, or could be worse.
 	unheard FactSet
 	jitter  int64 // per mille, -100..100, of every age limit
 }
@@ -206,6 +209,40 @@ func (p *Posture) freshness(e *Evidence, now int64, a Ages) Freshness {
 	return Expired
 }
 
+// heard reports whether good news about f from the evidence with the given number,
+// counted from 1, is an answer: nobody whose word comes first, or whose bad word
+// would count, was never heard, or heard too long ago.
+func (p *Posture) heard(f Fact, from uint8, now int64, a Ages) bool {
+	if len(p.Evidence) < 2 {
+		return true
+	}
+	if p.unheard.Has(f) {
+		return false
+	}
+	for i := range p.Evidence {
+		ev := &p.Evidence[i]
+		if ev.State.Asked || !ev.State.mayReport(f) {
+			continue
+		}
+		// A file that nobody keeps up to date is no sign of anything worse.
+		couldBeWorse := worstCounts.Has(f) && ev.State.Authority < AuthorityFile
+		if !couldBeWorse && !p.before(i, int(from-1)) {
+			continue
+		}
+		switch fresh := p.freshness(ev, now, a); {
+		case fresh == Expired, fresh == Stale && !ev.Found:
+			return false // it may have learnt of the device, or of something worse, since
+		}
+	}
+	return true
+}
+
+// before reports whether source i is heard before source j.
+func (p *Posture) before(i, j int) bool {
+	a, b := p.Evidence[i].State.Authority, p.Evidence[j].State.Authority
+	return a < b || a == b && i < j
+}
+
 // ComplianceAt is what may be said about the device's compliance to somebody who
 // does not know its age: a good verdict only as long as ages and grace allow it,
 // none while it is unclear which device it is.
@@ -216,7 +253,7 @@ func (p *Posture) ComplianceAt(now time.Time, a Ages) Compliance {
 		return ComplianceUnknown
 	case p.Compliance != Compliant && p.Compliance != InGracePeriod:
 		return p.Compliance
-	case p.unheard.Has(FactCompliance), p.freshness(&p.Evidence[from-1], Mono(now), a) == Expired:
+	case !p.heard(FactCompliance, from, Mono(now), a), p.freshness(&p.Evidence[from-1], Mono(now), a) == Expired:
 		return ComplianceUnknown
 	case p.Compliance == InGracePeriod && !p.GraceUntil.IsZero() && !now.Before(p.GraceUntil):
 		return NonCompliant

@@ -115,6 +115,9 @@ var tiers = []struct {
 	{"critical", decision.Ages{MaxAge: time.Minute}},
 }
 
+// DefaultAges are those of a policy that says nothing: the tier standard.
+var DefaultAges = tiers[1].ages
+
 // tier returns the ages of a freshness tier.
 func tier(name string) (decision.Ages, bool) {
 	for i := range tiers {

@@ -54,20 +54,48 @@ func (r *Runner) find(key decision.Key) Match {
 	}
 	v := r.view.Load()
 	entry, result := r.looked.Get(key)
-	if result == cache.Hit && (v == nil || entry.verdict.Confirmed > v.since) {
-		r.renewSoon(key, entry)
-		return Match{Verdict: &entry.verdict, Answered: true}
-	}
 	if v == nil {
+		if result == cache.Hit {
+			r.renewSoon(key, entry)
+			return Match{Verdict: &entry.verdict, Answered: true}
+		}
 		return Match{Answered: result == cache.Negative}
 	}
 	row, ok, ambiguous := v.table.find(key)
+	if ok && result != cache.Hit { // the device may have been asked for by another of its ids
+		if e, r := r.looked.Get(v.table.ownKey(int(row))); r == cache.Hit {
+			entry, result = e, r
+		}
+	}
+	if result == cache.Hit && entry.verdict.Confirmed > v.since {
+		return v.newer(row, ok, ambiguous, key, &entry.verdict)
+	}
 	if !ok || ambiguous {
 		ask := r.o.AskUnknown && r.looker != nil && !ambiguous && result != cache.Negative
 		return Match{Ambiguous: ambiguous, Answered: true, Unconfirmed: ask}
 	}
 	verdict := v.table.Verdict(int(row))
 	return Match{Verdict: &verdict, Answered: true}
+}
+
+// newer joins a single look-up with the listing before it. An id that the listing
+// has for several devices stays ambiguous, and so does a serial number that it has
+// for another one. Of a row that a guard holds only bad news is taken: nobody
+// lifts a guard by asking.
+func (v *view) newer(row uint32, ok, ambiguous bool, key decision.Key, looked *decision.Verdict) Match {
+	if !ok {
+		return Match{Verdict: looked, Answered: true}
+	}
+	if ambiguous || key.Kind == decision.KindSerial && v.table.ownKey(int(row)) != looked.Keys[0] {
+		return Match{Ambiguous: true, Answered: true}
+	}
+	if !v.table.Held(int(row)) {
+		return Match{Verdict: looked, Answered: true}
+	}
+	held := v.table.Verdict(int(row))
+	worsen(&held.Device, &looked.Device)
+	stop(&held.Device, &looked.Device)
+	return Match{Verdict: &held, Answered: true}
 }
 
 func (r *Runner) cached(key decision.Key) (*looked, bool) {

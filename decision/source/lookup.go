@@ -9,6 +9,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"github.com/gatehouse-project/gatehouse/cache"
 	"github.com/gatehouse-project/gatehouse/decision"
 )
 
@@ -22,8 +23,16 @@ const (
 	breakerRest   = 30 * time.Second
 )
 
+// ErrUnusable says that the answer about one device cannot be used, and nothing
+// about any other device: it is ambiguous, or about another one. Sources wrap it;
+// it makes the decision about that device undecided and leaves the source alone.
+var ErrUnusable = errors.New("answer about this device cannot be used")
+
 // errOtherDevice says that the answer is not about the device asked for.
-var errOtherDevice = errors.New("answer is about another device")
+var errOtherDevice = fmt.Errorf("%w: it is about another device", ErrUnusable)
+
+// unusableTTL is how long a device is not asked for again after such an answer.
+const unusableTTL = 10 * time.Second
 
 func newBreaker(name string) *gobreaker.CircuitBreaker[decision.Verdict] {
 	return gobreaker.NewCircuitBreaker[decision.Verdict](gobreaker.Settings{
@@ -35,7 +44,9 @@ func newBreaker(name string) *gobreaker.CircuitBreaker[decision.Verdict] {
 			return c.ConsecutiveFailures >= breakerRow ||
 				c.Requests >= breakerMany && c.TotalFailures*2 >= c.Requests
 		},
-		IsSuccessful: func(err error) bool { return err == nil || errors.Is(err, ErrUnknownDevice) },
+		IsSuccessful: func(err error) bool {
+			return err == nil || errors.Is(err, ErrUnknownDevice) || errors.Is(err, ErrUnusable)
+		},
 		IsExcluded: func(err error) bool {
 			var t *ThrottledError
 			return errors.As(err, &t) || errors.Is(err, context.Canceled)
@@ -91,6 +102,9 @@ func (r *Runner) launch(key decision.Key) (*flight, error) {
 	if f, ok := r.flights.m[key]; ok {
 		return f, nil
 	}
+	if _, result := r.unusable.Get(key); result == cache.Hit {
+		return nil, ErrUnusable
+	}
 	if wait := r.throttled(); wait > 0 {
 		r.observe("throttled", 0)
 		return nil, &ThrottledError{RetryAfter: wait}
@@ -142,10 +156,14 @@ func (r *Runner) ask(key decision.Key) error {
 	switch {
 	case err == nil:
 		r.observe("found", took)
-		r.remember(v, start)
+		r.remember(v, key, start)
 	case errors.Is(err, ErrUnknownDevice):
 		r.observe("unknown", took)
 		r.forget(key)
+	case errors.Is(err, ErrUnusable):
+		r.observe("unusable", took)
+		r.unusable.Put(key, struct{}{}, time.Now().Add(unusableTTL))
+		return err // the source is well
 	case errors.As(err, &throttled):
 		r.observe("throttled", took)
 		r.throttle(throttled.RetryAfter)
@@ -189,12 +207,17 @@ func checkAnswer(v *decision.Verdict, key decision.Key) error {
 	return errOtherDevice
 }
 
-// remember keeps a verdict under all ids of the device.
-func (r *Runner) remember(v decision.Verdict, start time.Time) {
+// remember keeps a verdict under the id that was asked for and the other ids of
+// the device. A serial number counts only where it was the question: makers repeat
+// them, and the next one to show it may be another device.
+func (r *Runner) remember(v decision.Verdict, asked decision.Key, start time.Time) {
 	v.Confirmed = decision.Mono(start)
 	entry := &looked{verdict: v}
 	renewed := true
 	for _, k := range v.Keys {
+		if k.Kind == decision.KindSerial && k != asked {
+			continue
+		}
 		old, hit := r.cached(k)
 		renewed = renewed && hit && pack(&old.verdict.Device) == pack(&v.Device) && old.verdict.OSVersion == v.OSVersion &&
 			old.verdict.OwnerID == v.OwnerID && old.verdict.OwnerUPN == v.OwnerUPN && old.verdict.GraceUntil.Equal(v.GraceUntil)

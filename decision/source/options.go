@@ -92,7 +92,7 @@ type Observer struct {
 	// Synced reports the end of a sweep.
 	Synced func(SyncEvent)
 	// LookedUp reports the end of one look-up; result is found, unknown,
-	// throttled, timeout, open (by the circuit breaker) or error.
+	// unusable, throttled, timeout, open (by the circuit breaker) or error.
 	LookedUp func(source, result string, took time.Duration)
 }
 

@@ -31,7 +31,9 @@ type Runner struct {
 
 	view   atomic.Pointer[view]
 	looked *cache.Cache[decision.Key, *looked]
-	gen    atomic.Uint64
+	// unusable are the ids whose answers could not be used a moment ago.
+	unusable *cache.Cache[decision.Key, struct{}]
+	gen      atomic.Uint64
 
 	flights  flights
 	slots    chan struct{} // one per look-up in flight
@@ -100,6 +102,7 @@ func NewRunner(src Source, o RunnerOptions) *Runner {
 	}
 	r.journal.health = HealthNotLoaded
 	r.syncer, _ = src.(Syncer)
+	r.state.Asked = r.syncer == nil
 	r.looker, _ = src.(Looker)
 	if k, ok := src.(KindLimited); ok {
 		r.kinds = k.Kinds()
@@ -115,6 +118,10 @@ func NewRunner(src Source, o RunnerOptions) *Runner {
 		panic(fmt.Sprintf("source: %v", err))
 	}
 	r.looked = looked
+	r.unusable, err = cache.New[decision.Key, struct{}](cache.Options[decision.Key]{Capacity: 1000})
+	if err != nil {
+		panic(fmt.Sprintf("source: %v", err))
+	}
 	r.breaker = newBreaker(r.o.Name)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.state.SetSupplies(src.Facts())

@@ -35,8 +35,9 @@ func (r *Runner) SyncNow(ctx context.Context) error {
 	sweep := NewSweep(r.o.Capacity)
 	done := r.expect()
 	err := r.callSync(bounded, sweep)
-	done()
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+	gaveUp := err != nil && errors.Is(ctx.Err(), context.Canceled)
+	done(gaveUp)
+	if gaveUp {
 		return ctx.Err() // the caller gave up: that says nothing about the source
 	}
 	ev := SyncEvent{Source: r.o.Name, Bad: sweep.bad}
@@ -71,9 +72,9 @@ func (r *Runner) SyncNow(ctx context.Context) error {
 const overdueShare = 50
 
 // expect marks the source as failing if the sweep that begins now does not end
-// soon. Call done when it has: what came of it says more.
-func (r *Runner) expect() (done func()) {
-	over := false
+// soon. Call done when it has: what came of it says more. undo: nothing came of it.
+func (r *Runner) expect() (done func(undo bool)) {
+	over, before := false, r.state.Failing()
 	timer := time.AfterFunc(max(r.o.Poll/overdueShare, 50*time.Millisecond), func() {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -81,11 +82,14 @@ func (r *Runner) expect() (done func()) {
 			r.state.Fail(decision.CauseSourceFailing)
 		}
 	})
-	return func() {
+	return func(undo bool) {
 		timer.Stop()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		over = true
+		if undo {
+			r.state.Fail(before)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	errOther     = errors.New("answer is about another device")
+	errOther     = fmt.Errorf("%w: it is about another device", source.ErrUnusable)
 	errNamesNone = errors.New("answer names no device id")
 	errNoDevice  = errors.New("answer has none of the mapped fields: not a device, or the map is wrong")
 )
@@ -74,6 +74,9 @@ func (p *point) one(ctx context.Context, doc map[string]any, key decision.Key) (
 		return decision.Device{}, err
 	case err != nil && len(r.Keys) == 0 && p.mapping.hasIDs():
 		return decision.Device{}, err
+	case err != nil && p.mapping.names(key.Kind):
+		// Where the service names such ids, this one would name ours.
+		return decision.Device{}, fmt.Errorf("%w: it names no %s id", source.ErrUnusable, key.Kind)
 	case len(r.Keys) == 0 && !r.found:
 		return decision.Device{}, errNoDevice
 	case err != nil:
@@ -105,7 +108,7 @@ func (p *point) search(ctx context.Context, list []any, key decision.Key) (decis
 			err = fmt.Errorf("search result names no %s id: map it", key.Kind)
 		case e != nil:
 		case hit != nil:
-			return decision.Device{}, fmt.Errorf("search result has several devices with this %s id", key.Kind)
+			return decision.Device{}, fmt.Errorf("%w: the search result has several devices with this %s id", source.ErrUnusable, key.Kind)
 		default:
 			hit = &r
 		}
@@ -114,6 +117,11 @@ func (p *point) search(ctx context.Context, list []any, key decision.Key) (decis
 		return decision.Device{}, err
 	}
 	return hit.Device, nil
+}
+
+// names reports whether the map has ids of this kind.
+func (m *mapping) names(kind string) bool {
+	return slices.ContainsFunc(m.rules, func(r *rule) bool { return r.kind == kind })
 }
 
 // names checks that the device is the one asked for. The error is errNamesNone

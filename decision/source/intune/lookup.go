@@ -65,7 +65,7 @@ func (s *Source) byID(ctx context.Context, d *decoder, key decision.Key) (v deci
 	}
 	v, err = d.decode(a.Body)
 	if err == nil && v.Keys[0] != key {
-		err = errors.New("answer is about another device")
+		err = fmt.Errorf("%w: it is about another device", source.ErrUnusable)
 	}
 	return v, err
 }
@@ -82,9 +82,9 @@ func (s *Source) byFilter(ctx context.Context, d *decoder, key decision.Key, pro
 		case err != nil:
 			return err
 		case !slices.Contains(v.Keys, key):
-			return errors.New("answer is about another device")
+			return fmt.Errorf("%w: it is about another device", source.ErrUnusable)
 		case len(found) == maxSame:
-			return errors.New("too many records for one device")
+			return fmt.Errorf("%w: too many records", source.ErrUnusable)
 		}
 		found = append(found, v)
 		return nil
@@ -101,7 +101,7 @@ func (s *Source) byFilter(ctx context.Context, d *decoder, key decision.Key, pro
 		}
 	}
 	if key.Kind == decision.KindSerial && severalDevices(found) {
-		return best, errors.New("serial number belongs to several devices")
+		return best, fmt.Errorf("%w: the serial number belongs to several devices", source.ErrUnusable)
 	}
 	return best, nil
 }

@@ -1,0 +1,112 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// TestSharedSerial: a look-up of one device never speaks for another one that shows
+// the same serial number.
+func TestSharedSerial(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		good, bad := healthy(1), healthy(2)
+		bad.Compliance = decision.NonCompliant
+		bad.Keys[2] = serial(1)
+		src := &lister{fake{devices: append(fleet(30, nil)[3:], good, bad)}}
+		r := run(src, RunnerOptions{})
+		if err := r.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		for _, asked := range []decision.Key{entra(1), intune(1)} {
+			if err := r.Refresh(t.Context(), asked); err != nil {
+				t.Fatal(err)
+			}
+			if m := r.Find([]decision.Key{serial(1)}); m.Verdict != nil || !m.Ambiguous {
+				t.Errorf("after a look-up by %s: %+v", asked.Kind, m)
+			}
+		}
+		// A source without a listing: the number was not the question.
+		only := run(&fake{devices: []decision.Verdict{good}}, RunnerOptions{})
+		if err := only.Refresh(t.Context(), entra(1)); err != nil {
+			t.Fatal(err)
+		}
+		if m := only.Find([]decision.Key{serial(1)}); m.Verdict != nil || m.Answered {
+			t.Errorf("by serial number, without having asked: %+v", m)
+		}
+		// A number that the listing has for another device.
+		moved := healthy(50)
+		moved.Keys[2] = serial(5)
+		src.set(func(f *fake) { f.devices = append(f.devices, moved) })
+		if err := r.Refresh(t.Context(), entra(50)); err != nil {
+			t.Fatal(err)
+		}
+		if m := r.Find([]decision.Key{serial(5)}); m.Verdict == nil || m.Verdict.Keys[0] != intune(5) {
+			t.Errorf("the listed owner of the number lost it: %+v", m)
+		}
+	})
+}
+
+// TestAskingLiftsNoGuard: good news that a guard holds is not had by asking, bad
+// news is.
+func TestAskingLiftsNoGuard(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		src := &lister{fake{devices: fleet(100, noncompliantAll)}}
+		r := run(src, RunnerOptions{})
+		if err := r.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		src.set(func(f *fake) { f.devices = fleet(100, nil) })
+		if err := r.SyncNow(t.Context()); err != nil || r.Status().Held == nil {
+			t.Fatalf("SyncNow = %v, held %v", err, r.Status().Held)
+		}
+		pass(time.Minute)
+		compliance := func() decision.Compliance { return r.Find([]decision.Key{entra(3)}).Verdict.Compliance }
+		if err := r.Refresh(t.Context(), entra(3)); err != nil {
+			t.Fatal(err)
+		}
+		if got := compliance(); got != decision.NonCompliant {
+			t.Errorf("asking lifted the guard: %v", got)
+		}
+		src.set(func(f *fake) { f.devices[3].Enabled = decision.No })
+		if err := r.Refresh(t.Context(), entra(3)); err != nil {
+			t.Fatal(err)
+		}
+		if m := r.Find([]decision.Key{entra(3)}); m.Verdict.Enabled != decision.No || m.Verdict.Compliance != decision.NonCompliant {
+			t.Errorf("bad news was held too: %+v", m.Verdict)
+		}
+	})
+}
+
+// TestUnusableAnswer: one device whose answer cannot be used takes nothing from the
+// others.
+func TestUnusableAnswer(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		src := &fake{devices: fleet(3, nil), err: fmt.Errorf("%w: two devices", ErrUnusable)}
+		r := run(src, RunnerOptions{})
+		for range 50 {
+			if err := r.Refresh(t.Context(), entra(9)); !errors.Is(err, ErrUnusable) {
+				t.Fatalf("Refresh = %v", err)
+			}
+		}
+		if _, n := src.calls(); n != 1 {
+			t.Errorf("asked %d times in no time", n)
+		}
+		if r.State().Failing() != decision.CauseNone {
+			t.Error("the source counts as failing")
+		}
+		src.set(func(f *fake) { f.err = nil })
+		if err := r.Refresh(t.Context(), entra(1)); err != nil {
+			t.Errorf("another device: %v", err)
+		}
+		pass(unusableTTL + time.Second)
+		if err := r.Refresh(t.Context(), entra(9)); !errors.Is(err, ErrUnknownDevice) {
+			t.Errorf("asked again later: %v", err)
+		}
+	})
+}
