@@ -10,7 +10,7 @@ FUZZTIME  ?= 30s
 # minutes the first time because every package is compiled anew; tests do without.
 export GOFLAGS ?= -buildvcs=false -pgo=off
 
-.PHONY: build setup test test-unit test-race test-integration test-long test-kdc setup-kdc mutate bench lint vuln fuzz clean
+.PHONY: build setup test test-unit test-race test-integration test-long test-kdc setup-kdc test-outage mutate bench lint vuln fuzz clean
 
 build:
 	$(GO) build -trimpath -pgo=auto -o bin/gatehouse ./cmd/gatehouse
@@ -56,6 +56,11 @@ bin/gatehouse-race:
 # Long suites, as they come: every deny branch of the engine is flipped once, and
 # Kerberos is spoken with a real key distribution centre.
 test-long: setup mutate test-kdc
+
+# Sources that fail in real time, six ways, for some minutes. Its windows are of
+# seconds, so it wants a machine that does nothing else.
+test-outage:
+	GATEHOUSE_LONG=1 $(GO) test -count=1 -parallel 3 -run TestSourceFails ./integration/fleet
 
 # The tests make a realm of their own on loopback; nothing of the system's is used.
 test-kdc: setup-kdc

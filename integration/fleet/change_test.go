@@ -66,7 +66,7 @@ func TestVerdictChange(t *testing.T) {
 // and everything comes back by itself.
 func TestSourceFails(t *testing.T) {
 	if os.Getenv("GATEHOUSE_LONG") == "" {
-		t.Skip("takes minutes: make test-long")
+		t.Skip("takes minutes of an idle machine: make test-outage")
 	}
 	faults := map[string]emulator.Fault{
 		"500":     {Kind: emulator.Status, Status: http.StatusInternalServerError},
