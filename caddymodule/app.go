@@ -174,7 +174,7 @@ func (a *App) provisionPrivacy(caddy.Context) error {
 	return nil
 }
 
-const literalOperatorToken = "operator_token would be readable in the running configuration; write {env.NAME} or {file./path} instead"
+const literalOperatorToken = "operator_token " + readable
 
 func (a *App) provisionOperator(caddy.Context) (err error) {
 	if a.OperatorToken == "" {

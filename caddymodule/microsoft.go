@@ -66,7 +66,7 @@ func parseMicrosoft(d *caddyfile.Dispenser, app *App) error {
 		return func(word string) error {
 			err := value(d, to)
 			if err == nil && !isPlaceholder(*to) {
-				err = d.Errf("%s would be readable in the running configuration; write {env.NAME} or {file./path} instead", word)
+				err = d.Errf("%s %s", word, readable)
 			}
 			return err
 		}
@@ -148,7 +148,7 @@ func (m *Microsoft) check() error {
 	}
 	for _, s := range []string{m.ClientSecret, m.CertificatePassword} {
 		if s != "" && !isPlaceholder(s) {
-			return fmt.Errorf("%s: a secret would be readable in the running configuration; write {env.NAME} or {file./path} instead", m.title())
+			return fmt.Errorf("%s: a secret %s", m.title(), readable)
 		}
 	}
 	for word := range m.Endpoints {

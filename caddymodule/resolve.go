@@ -42,3 +42,7 @@ func inBrackets(place string) string {
 	}
 	return " (" + place + ")"
 }
+
+// readable is why a secret is a placeholder: the admin endpoint shows the running
+// configuration to everybody who reaches it.
+const readable = "would be readable in the running configuration; write {env.NAME} or {file./path} instead"

@@ -174,7 +174,7 @@ func (s *ConfigMgrSource) check() error {
 	case kinds != 1:
 		return errors.New("it needs exactly one of kerberos, bearer_file and basic")
 	case s.Password != "" && !isPlaceholder(s.Password):
-		return errors.New("a password would be readable in the running configuration; write {env.NAME} or {file./path} instead")
+		return errors.New("a password " + readable)
 	}
 	err := checkPoll(s.Poll, leastConfigMgrPoll)
 	if err != nil {

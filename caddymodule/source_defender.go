@@ -54,7 +54,7 @@ func (s *DefenderSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words := s.words(d, leastDefenderPoll)
 	words["full_sweep"] = func(string) error { return duration(d, &s.FullSweep) }
 	words["alerts"] = switchWord(d, &s.Alerts)
-	return s.block(d, "defender", words)
+	return block(d, "source defender", words)
 }
 
 // SourceName is the configured name.

@@ -53,7 +53,7 @@ func (s *EntraSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words["full_sweep"] = func(string) error { return duration(d, &s.FullSweep) }
 	words["users"] = switchWord(d, &s.Users)
 	words["risky_users"] = switchWord(d, &s.RiskyUsers)
-	err := s.block(d, "entra", words)
+	err := block(d, "source entra", words)
 	if err == nil {
 		err = s.checkUsers()
 		if err != nil {

@@ -295,7 +295,7 @@ func (s *HTTPJSONSource) options(resolve func(string) (string, error)) (httpjson
 	}
 	for _, secret := range []string{s.Bearer, s.Password} {
 		if secret != "" && !isPlaceholder(secret) {
-			return o, errors.New("a secret would be readable in the running configuration; write {env.NAME} or {file./path} instead")
+			return o, errors.New("a secret " + readable)
 		}
 	}
 	bearer := s.Bearer
@@ -309,7 +309,7 @@ func (s *HTTPJSONSource) options(resolve func(string) (string, error)) (httpjson
 	}
 	if c := s.ClientCredentials; c != nil {
 		if !isPlaceholder(c.ClientSecret) {
-			return o, errors.New("a secret would be readable in the running configuration; write {env.NAME} or {file./path} instead")
+			return o, errors.New("a secret " + readable)
 		}
 		o.ClientCredentials = &httpjson.ClientCredentials{Scope: c.Scope}
 		to[&o.ClientCredentials.TokenURL], to[&o.ClientCredentials.ClientID] = c.TokenURL, c.ClientID
@@ -327,7 +327,7 @@ func (s *HTTPJSONSource) options(resolve func(string) (string, error)) (httpjson
 	}
 	for name, v := range s.Header {
 		if secretName.MatchString(name) && !isPlaceholder(v) {
-			return o, fmt.Errorf("header %s would be readable in the running configuration; write {env.NAME} or {file./path} instead", name)
+			return o, fmt.Errorf("header %s %s", name, readable)
 		}
 		v, err := resolve(v)
 		if err != nil {

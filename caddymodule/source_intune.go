@@ -62,7 +62,7 @@ func (s *IntuneSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words["full_sweep"] = func(string) error { return duration(d, &s.FullSweep) }
 	words["reasons"] = switchWord(d, &s.Reasons)
 	words["require_policy"] = func(string) error { s.RequirePolicy = true; return nothingMore(d) }
-	return s.block(d, "intune", words)
+	return block(d, "source intune", words)
 }
 
 // SourceName is the configured name.

@@ -45,11 +45,6 @@ func (g *tenantGuest) runner(a decision.Authority, poll time.Duration) source.Ru
 	return source.RunnerOptions{Remote: true, Authority: a, Poll: poll, Guards: g.limits()}
 }
 
-// block reads the rest of a source that takes no argument.
-func (g *tenantGuest) block(d *caddyfile.Dispenser, what string, words map[string]func(string) error) error {
-	return block(d, "source "+what, words)
-}
-
 // check finds what JSON could get wrong.
 func (g *tenantGuest) check(least time.Duration) error {
 	err := checkPoll(g.Poll, least)

@@ -42,7 +42,7 @@ func (s *NACSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			delete(words, word) // guards are about listings
 		}
 	}
-	return s.block(d, "nac", words)
+	return block(d, "source nac", words)
 }
 
 // SourceName is the configured name.

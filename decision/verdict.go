@@ -92,6 +92,31 @@ func ParseLifecycle(s string) (Lifecycle, bool) {
 	return Lifecycle(i), ok
 }
 
+// GraverLifecycle returns the state that weighs more: revoked, wiping, retiring,
+// then whatever is not simply active.
+func GraverLifecycle(a, b Lifecycle) Lifecycle {
+	weight := func(l Lifecycle) int {
+		switch l {
+		case LifecycleRevoked:
+			return 5
+		case LifecycleWiping:
+			return 4
+		case LifecycleRetiring:
+			return 3
+		case LifecyclePending, LifecycleUnhealthy, LifecycleDiscovered:
+			return 2
+		case LifecycleActive:
+			return 1
+		case LifecycleUnknown:
+		}
+		return 0
+	}
+	if weight(b) > weight(a) {
+		return b
+	}
+	return a
+}
+
 // Trust is how a device is known to the directory (Entra trustType).
 type Trust uint8
 

@@ -178,7 +178,7 @@ func join(known, row *decision.Verdict) decision.Verdict {
 		}
 	}
 	if !newer {
-		v.Lifecycle = graver(v.Lifecycle, row.Lifecycle)
+		v.Lifecycle = decision.GraverLifecycle(v.Lifecycle, row.Lifecycle)
 		if row.Jailbroken == decision.Yes {
 			v.Jailbroken = decision.Yes
 		}

@@ -170,7 +170,7 @@ func (d *decoder) verdict(r *record) (decision.Verdict, error) {
 	d.system(&v, r)
 	v.LastCheckIn = d.checkIn(r.LastSync)
 	v.Ownership = word(d, ownershipWords, "managedDeviceOwnerType", r.Ownership)
-	v.Lifecycle = graver(word(d, stateWords, "managementState", r.State),
+	v.Lifecycle = decision.GraverLifecycle(word(d, stateWords, "managementState", r.State),
 		word(d, registrationWords, "deviceRegistrationState", r.Registration))
 	if r.Jailbroken.wrong || r.Jailbroken.s != "" { // empty is how Graph spells unknown here
 		v.Jailbroken = word(d, triWords, "jailBroken", r.Jailbroken)
@@ -301,29 +301,4 @@ func failing(c decision.Compliance) bool {
 	case decision.ComplianceUnknown, decision.Compliant, decision.ComplianceNotEvaluated, decision.ComplianceDelegated, decision.ComplianceNotManaged:
 	}
 	return false
-}
-
-// graver returns the state that weighs more: revoked, wiping, retiring, then
-// whatever is not simply active.
-func graver(a, b decision.Lifecycle) decision.Lifecycle {
-	weight := func(l decision.Lifecycle) int {
-		switch l {
-		case decision.LifecycleRevoked:
-			return 5
-		case decision.LifecycleWiping:
-			return 4
-		case decision.LifecycleRetiring:
-			return 3
-		case decision.LifecyclePending, decision.LifecycleUnhealthy, decision.LifecycleDiscovered:
-			return 2
-		case decision.LifecycleActive:
-			return 1
-		case decision.LifecycleUnknown:
-		}
-		return 0
-	}
-	if weight(b) > weight(a) {
-		return b
-	}
-	return a
 }

@@ -101,39 +101,14 @@ func setManagedBy(d *decision.Device, s string, _ time.Time) error {
 
 // setDeviceState reads Graph managementState.
 func setDeviceState(d *decision.Device, s string, _ time.Time) error {
-	d.Lifecycle = graver(d.Lifecycle, word(lifecycleWords, s))
+	d.Lifecycle = decision.GraverLifecycle(d.Lifecycle, word(lifecycleWords, s))
 	return nil
 }
 
 // setRegistration reads Graph deviceRegistrationState; "registered" adds nothing.
 func setRegistration(d *decision.Device, s string, _ time.Time) error {
-	d.Lifecycle = graver(d.Lifecycle, word(registrationWords, s))
+	d.Lifecycle = decision.GraverLifecycle(d.Lifecycle, word(registrationWords, s))
 	return nil
-}
-
-// graver returns the state that weighs more: revoked, wiping, retiring, then
-// whatever is not simply active.
-func graver(a, b decision.Lifecycle) decision.Lifecycle {
-	weight := func(l decision.Lifecycle) int {
-		switch l {
-		case decision.LifecycleRevoked:
-			return 5
-		case decision.LifecycleWiping:
-			return 4
-		case decision.LifecycleRetiring:
-			return 3
-		case decision.LifecyclePending, decision.LifecycleUnhealthy, decision.LifecycleDiscovered:
-			return 2
-		case decision.LifecycleActive:
-			return 1
-		case decision.LifecycleUnknown:
-		}
-		return 0
-	}
-	if weight(b) > weight(a) {
-		return b
-	}
-	return a
 }
 
 // lenient reads True and False; whatever else a later export may say is unknown.
