@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gatehouse-project/gatehouse/cache"
+	_ "github.com/gatehouse-project/gatehouse/caddymodule/handover" // a listener wrapper
 	"github.com/gatehouse-project/gatehouse/caddymodule/pages"
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/policy"

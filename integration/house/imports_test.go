@@ -92,11 +92,12 @@ var rooms = map[string]access{
 
 	"caddymodule": {caddy: true, code: []string{
 		"decision", "decision/identity", "decision/policy", "decision/revocation", "decision/source", "decision/source/*",
-		"cache", "caddymodule/pages",
+		"cache", "caddymodule/handover", "caddymodule/pages",
 	}},
-	"caddymodule/pages": {code: []string{"decision"}},
-	"cmd/gatehouse":     {caddy: true, code: []string{"caddymodule"}},
-	"examples/generate": {},
+	"caddymodule/handover": {caddy: true},
+	"caddymodule/pages":    {code: []string{"decision"}},
+	"cmd/gatehouse":        {caddy: true, code: []string{"caddymodule"}},
+	"examples/generate":    {},
 
 	// Black-box tests see the product through its binary alone; those of the
 	// Caddyfile adapt it in their own process too.
