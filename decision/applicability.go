@@ -4,7 +4,7 @@ import "slices"
 
 // notApplicable lists the platforms on which a requirement has no meaning: no
 // source ever reports the fact there, so an unknown passes. A fact that a source
-// does report counts on every platform. README prints this table.
+// does report counts on every platform. README.md beside this file prints this table.
 var notApplicable = map[Kind][]Platform{
 	RequireNotJailbroken: {Windows, MacOS, Linux, ChromeOS},
 	RequireEncrypted:     {ChromeOS},

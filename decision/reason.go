@@ -3,8 +3,8 @@ package decision
 // Reason is one entry of the closed catalogue of everything that can be wrong.
 // Its code is stable: it appears unchanged in logs, metric labels, problem
 // documents, pages and README. A new reason needs: a row in reasonTable, texts
-// in reason_text.go for every language, a row in README, and a vector or test
-// that produces it (tests check all of these).
+// in reason_text.go for every language, a row in README.md beside this file, and a
+// vector or test that produces it (tests check all of these).
 type Reason uint8
 
 // The reasons, grouped by where in the precedence they arise.

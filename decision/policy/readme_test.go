@@ -12,7 +12,7 @@ import (
 	"cel.dev/cel-go/cel"
 )
 
-var update = flag.Bool("update", false, "write README's table of fields anew")
+var update = flag.Bool("update", false, "write the table of fields in decision/README.md anew")
 
 // kindsOf says in plain words what a field of each type holds.
 var kindsOf = map[string]string{
@@ -35,7 +35,7 @@ func fieldRows(t *testing.T) string {
 				holds = "`" + strings.Join(f.values, "`, `") + "`"
 			}
 			if holds == "" {
-				t.Fatalf("%s.%s is of type %s, for which README has no word", object, name, f.typ)
+				t.Fatalf("%s.%s is of type %s, for which the table has no word", object, name, f.typ)
 			}
 			rows[holds] = append(rows[holds], "`"+name+"`")
 		}
@@ -47,10 +47,10 @@ func fieldRows(t *testing.T) string {
 	return b.String()
 }
 
-// TestReadmeFields compares README's table of fields with the code; -update
+// TestReadmeFields compares the table of fields in decision/README.md with the code; -update
 // writes it.
 func TestReadmeFields(t *testing.T) {
-	const file, begin, end = "../../README.md", "<!-- fields -->\n", "<!-- /fields -->\n"
+	const file, begin, end = "../README.md", "<!-- fields -->\n", "<!-- /fields -->\n"
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestReadmeFields(t *testing.T) {
 	before, rest, ok := strings.Cut(string(raw), begin)
 	got, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
-		t.Fatal("README has no table of fields")
+		t.Fatal(file + " has no table of fields")
 	}
 	want := fieldRows(t)
 	switch {

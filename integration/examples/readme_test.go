@@ -15,9 +15,10 @@ import (
 	"github.com/gatehouse-project/gatehouse/integration/rig"
 )
 
-func readme(t *testing.T) string {
+// page reads a text of the repository.
+func page(t *testing.T, name string) string {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(rig.Root(), "README.md"))
+	raw, err := os.ReadFile(filepath.Join(rig.Root(), name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +28,7 @@ func readme(t *testing.T) string {
 // TestReadmeCommands runs every command of README's console blocks in the
 // repository's root. The binary is the one under test, the home a new one.
 func TestReadmeCommands(t *testing.T) {
-	all := commands(readme(t))
+	all := commands(page(t, "README.md"))
 	if len(all) < 4 {
 		t.Fatalf("README has only the commands %v", all)
 	}
@@ -50,11 +51,25 @@ func TestReadmeCommands(t *testing.T) {
 	}
 }
 
-// TestReadmeCaddyfiles validates every Caddyfile in README, with files that exist.
+// TestReadmeCaddyfiles validates every Caddyfile in the pages, with files that exist.
 func TestReadmeCaddyfiles(t *testing.T) {
-	blocks := regexp.MustCompile("(?s)```caddyfile\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
-	if len(blocks) == 0 {
-		t.Fatal("README shows no Caddyfile")
+	files, err := filepath.Glob(filepath.Join(rig.Root(), "*", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob(filepath.Join(rig.Root(), "examples", "*", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var blocks [][]string
+	for _, file := range append([]string{"README.md"}, append(files, more...)...) {
+		file = strings.TrimPrefix(file, rig.Root()+"/")
+		for _, b := range regexp.MustCompile("(?s)```caddyfile\n(.*?)```").FindAllStringSubmatch(page(t, file), -1) {
+			blocks = append(blocks, []string{file, b[1]})
+		}
+	}
+	if len(blocks) < 3 {
+		t.Fatalf("the pages show only the Caddyfiles %q", blocks)
 	}
 	for i, b := range blocks {
 		src := strings.ReplaceAll(b[1], "/etc/gatehouse/devices.csv", filepath.Join(rig.Root(), "examples/files/devices.csv"))
@@ -65,12 +80,12 @@ func TestReadmeCaddyfiles(t *testing.T) {
 		}
 		out, err := inRoot(t, "validate", "--config", file, "--adapter", "caddyfile")
 		if err != nil {
-			t.Errorf("block %d: %v\n%s", i+1, err, out)
+			t.Errorf("block %d, in %s: %v\n%s", i+1, b[0], err, out)
 		}
 	}
 }
 
-// TestReadmeMetrics compares the metrics table with a scrape of a gateway in which
+// TestReadmeMetrics compares the metrics table in caddymodule/README.md with a scrape of a gateway in which
 // everything that has a metric is configured and happened once.
 func TestReadmeMetrics(t *testing.T) {
 	issuer, authority := rig.NewIssuer(t, "https://idp.corp.example"), rig.NewCA(t, "Device CA")
@@ -120,21 +135,21 @@ func TestReadmeMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	page, err := io.ReadAll(resp.Body)
+	scrape, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	scraped := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^# TYPE (gatehouse_\w+)`).FindAllStringSubmatch(string(page), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (gatehouse_\w+)`).FindAllStringSubmatch(string(scrape), -1) {
 		scraped[m[1]] = true
 	}
 	documented := map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `(gatehouse_\\w+)`").FindAllStringSubmatch(readme(t), -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `(gatehouse_\\w+)`").FindAllStringSubmatch(page(t, "caddymodule/README.md"), -1) {
 		documented[m[1]] = true
 	}
 	for name := range scraped {
 		if !documented[name] {
-			t.Errorf("README does not describe %s", name)
+			t.Errorf("the table does not describe %s", name)
 		}
 	}
 	// Events that this test cannot bring about.
@@ -142,7 +157,7 @@ func TestReadmeMetrics(t *testing.T) {
 	delete(documented, "gatehouse_microsoft_requests_total")
 	for name := range documented {
 		if !scraped[name] {
-			t.Errorf("README describes %s, which no scrape shows", name)
+			t.Errorf("the table describes %s, which no scrape shows", name)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-project/gatehouse/integration/vectors"
 )
 
-// TestReadmeStatuses compares the HTTP column of README's table of reasons with
+// TestReadmeStatuses compares the HTTP column of the table of reasons with
 // what the gateway answers. The answers are those of the lists that the other
 // tests of this package hold against the real binary, request by request.
 func TestReadmeStatuses(t *testing.T) {
@@ -24,19 +24,19 @@ func TestReadmeStatuses(t *testing.T) {
 		got := slices.Sorted(slices.Values(seen[code]))
 		slices.Reverse(got) // "passes" first
 		if want := strings.Join(slices.Compact(got), " or "); table[code] != want {
-			t.Errorf("README says %q about %s, the gateway answers %q", table[code], code, want)
+			t.Errorf("the table says %q about %s, the gateway answers %q", table[code], code, want)
 		}
 		delete(table, code)
 	}
 	for code := range table {
-		t.Errorf("README lists %q, which is no reason", code)
+		t.Errorf("the table lists %q, which is no reason", code)
 	}
 }
 
 // altered are policies that say themselves what a reason leads to.
 var altered = regexp.MustCompile(`(?m)^\s*(exempt|on_unknown|on_outage)\s|\selse\s`)
 
-// answered are the statuses of each reason, as README means them: what an API
+// answered are the statuses of each reason, as the table means them: what an API
 // client sees where the reason stands alone and no line of the policy says
 // otherwise. A reason that stands beside its cause only, counts there.
 func answered(t *testing.T) map[string][]string {
@@ -98,17 +98,17 @@ func remoteOutcome(t *testing.T, r decision.Reason, cause decision.Cause) string
 	return d.Outcome.String()
 }
 
-// readmeColumn reads the table: code to HTTP.
+// readmeColumn reads the table in decision/README.md: code to HTTP.
 func readmeColumn(t *testing.T) map[string]string {
 	t.Helper()
-	raw, err := os.ReadFile("../../README.md")
+	raw, err := os.ReadFile("../../decision/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, table, _ := strings.Cut(string(raw), "<!-- reasons -->\n")
 	table, _, ok := strings.Cut(table, "<!-- /reasons -->\n")
 	if !ok {
-		t.Fatal("README has no table of reasons")
+		t.Fatal("decision/README.md has no table of reasons")
 	}
 	column := map[string]string{}
 	for line := range strings.Lines(table) {
