@@ -12,18 +12,15 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/gatehouse-project/gatehouse/cmd/walkthrough"
 	"github.com/spf13/cobra"
 )
-
-// demoPort is tried first; the printed commands are then the same every time.
-const demoPort = 9080
 
 func demoCommand() caddycmd.Command {
 	return caddycmd.Command{
@@ -73,7 +70,11 @@ func runDemo(ctx context.Context, out io.Writer, port int) (err error) {
 	defer func() {
 		err = errors.Join(err, os.RemoveAll(d.Dir))
 	}()
-	err = d.ports(port)
+	d.Port, err = walkthrough.Port(port)
+	if err != nil {
+		return err
+	}
+	d.Admin, err = walkthrough.FreePort(0)
 	if err != nil {
 		return err
 	}
@@ -93,14 +94,14 @@ func runDemo(ctx context.Context, out io.Writer, port int) (err error) {
 	}
 	d.Issuer = "http://" + l.Addr().String()
 	is.url = d.Issuer
-	stopIssuer := serve(l, is.handler())
+	stopIssuer := walkthrough.Serve(l, is.handler())
 	defer stopIssuer()
 	l, err = net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	d.App = l.Addr().String()
-	stopApp := serve(l, http.HandlerFunc(demoApp))
+	stopApp := walkthrough.Serve(l, http.HandlerFunc(walkthrough.App))
 	defer stopApp()
 	err = d.writeTokens(is)
 	if err != nil {
@@ -125,52 +126,6 @@ func runDemo(ctx context.Context, out io.Writer, port int) (err error) {
 	<-ctx.Done()
 	fmt.Fprintln(out, "\nStopped; removed", d.Dir)
 	return nil
-}
-
-// ports finds free ports. A port that was asked for must be free; without one
-// the usual port is preferred.
-func (d *demo) ports(want int) error {
-	var err error
-	switch {
-	case want != 0:
-		d.Port, err = freePort(want)
-		if err != nil {
-			return fmt.Errorf("port %d: %w; choose another one with --port", want, err)
-		}
-	default:
-		d.Port, err = freePort(demoPort)
-		if err != nil {
-			d.Port, err = freePort(0)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	d.Admin, err = freePort(0)
-	return err
-}
-
-func freePort(want int) (int, error) {
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(want)))
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
-// serve runs a small server until stop is called.
-func serve(l net.Listener, h http.Handler) (stop func()) {
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 64 << 10}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = srv.Serve(l) // ends with Close
-	}()
-	return func() {
-		_ = srv.Close()
-		<-done
-	}
 }
 
 // writeFiles writes the inventories and the operator token.
@@ -234,47 +189,11 @@ func (d *demo) load() error {
 func (d *demo) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	token, err := os.ReadFile(filepath.Join(d.Dir, "alice"))
+	err := walkthrough.WaitAllowed(ctx, d.url("/"), filepath.Join(d.Dir, "alice"))
 	if err != nil {
-		return err
+		return fmt.Errorf("the demo gateway does not get ready: %w; the end of its log:\n%s", err, walkthrough.Tail(filepath.Join(d.Dir, "gateway.log")))
 	}
-	client := &http.Client{Timeout: 5 * time.Second}
-	defer client.CloseIdleConnections()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.url("/"), nil)
-		if err != nil {
-			return err
-		}
-		req.Header.Set("Authorization", string(token[len("Authorization: "):len(token)-1]))
-		resp, err := client.Do(req)
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the demo gateway does not get ready; the end of its log:\n%s", d.logTail())
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
-// logTail is the end of the log: the file goes away with the demo.
-func (d *demo) logTail() string {
-	raw, err := os.ReadFile(filepath.Join(d.Dir, "gateway.log"))
-	if err != nil {
-		return err.Error()
-	}
-	return string(raw[max(0, len(raw)-2000):])
+	return nil
 }
 
 func (d *demo) url(path string) string { return fmt.Sprintf("http://127.0.0.1:%d%s", d.Port, path) }
-
-// demoApp is the app behind the gateway. It says what the gateway told it.
-func demoApp(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintf(w, "The app says hello to %s on device %s (%s).\n",
-		r.Header.Get("Remote-User"), r.Header.Get("X-Device-Id"), r.Header.Get("X-Device-Compliance"))
-}

@@ -4,29 +4,20 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/gatehouse-project/gatehouse/cmd/walkthrough"
 )
 
 // caddyfile is the demo's configuration. It is meant to be read.
 func (d *demo) caddyfile() string {
-	file := func(name string) string { return caddyQuote(filepath.Join(d.Dir, name)) }
+	file := func(name string) string { return walkthrough.CaddyQuote(filepath.Join(d.Dir, name)) }
 	return strings.NewReplacer(
 		"{{admin}}", strconv.Itoa(d.Admin), "{{port}}", strconv.Itoa(d.Port),
 		"{{storage}}", file("storage"), "{{log}}", file("gateway.log"), "{{state}}", file("state"),
 		"{{issuer}}", d.Issuer, "{{devices}}", file("devices.csv"), "{{patches}}", file("patch-scan.csv"),
 		"{{patches_age}}", patchScanMaxAge, "{{app}}", d.App,
-		"{{operator}}", caddyQuote("{file."+filepath.Join(d.Dir, "operator-token")+"}"),
+		"{{operator}}", walkthrough.CaddyQuote("{file."+filepath.Join(d.Dir, "operator-token")+"}"),
 	).Replace(demoCaddyfile)
-}
-
-// caddyQuote makes one Caddyfile word of s.
-func caddyQuote(s string) string {
-	switch {
-	case !strings.ContainsAny(s, " \t\"`#"):
-		return s
-	case !strings.Contains(s, "`"):
-		return "`" + s + "`"
-	}
-	return `"` + strings.ReplaceAll(s, `"`, `\"`) + `"`
 }
 
 const demoCaddyfile = `# The configuration of gatehouse demo. Everything listens on loopback only.

@@ -1,31 +1,20 @@
 package main
 
 import (
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-)
 
-func TestShellQuote(t *testing.T) {
-	for _, s := range []string{"", "plain", "/tmp/a-b_c.d", "it's a dir", `"`, "$HOME `x` \\ *", "a\nb", "-n"} {
-		out, err := exec.CommandContext(t.Context(), "sh", "-c", "printf %s "+shellQuote(s)).Output()
-		if s == "-n" { // printf takes it as a word like any other
-			out, err = exec.CommandContext(t.Context(), "sh", "-c", "printf '%s' "+shellQuote(s)).Output()
-		}
-		if err != nil || string(out) != s {
-			t.Errorf("shellQuote(%q) = %s: the shell reads %q, %v", s, shellQuote(s), out, err)
-		}
-	}
-}
+	"github.com/gatehouse-project/gatehouse/cmd/walkthrough"
+)
 
 func TestCaddyQuote(t *testing.T) {
 	for _, s := range []string{"/tmp/x", "/tmp/a b", "/tmp/a`b c", `/tmp/a"b`, "/tmp/a`\"b", "/tmp/#x", "{file./tmp/a b/token}"} {
-		tokens, err := caddyfile.Tokenize([]byte("word "+caddyQuote(s)), "Caddyfile")
+		tokens, err := caddyfile.Tokenize([]byte("word "+walkthrough.CaddyQuote(s)), "Caddyfile")
 		if err != nil || len(tokens) != 2 || tokens[1].Text != s {
-			t.Errorf("caddyQuote(%q) = %s: read as %v, %v", s, caddyQuote(s), tokens, err)
+			t.Errorf("CaddyQuote(%q) = %s: read as %v, %v", s, walkthrough.CaddyQuote(s), tokens, err)
 		}
 	}
 }

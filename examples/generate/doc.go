@@ -3,6 +3,7 @@
 //
 //	go run ./examples/generate DIR
 //
-// Everything is for trying out on one machine. It imports nothing of the gateway.
+// Everything is for trying out on one machine. It imports nothing of the gateway, and
+// package authority for the certificates.
 // Start reading in main.go.
 package main

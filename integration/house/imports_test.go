@@ -96,8 +96,13 @@ var rooms = map[string]access{
 	}},
 	"caddymodule/handover": {caddy: true},
 	"caddymodule/pages":    {code: []string{"decision"}},
-	"cmd/gatehouse":        {caddy: true, code: []string{"caddymodule"}},
-	"examples/generate":    {},
+	"cmd/gatehouse":        {caddy: true, code: []string{"caddymodule", "cmd/walkthrough"}},
+	"cmd/walkthrough":      {},
+
+	// An example is a program beside the gateway, which it runs as a process.
+	"examples/authority": {},
+	"examples/generate":  {code: []string{"examples/authority"}},
+	"examples/microsoft": {code: []string{"cmd/walkthrough", "examples/authority", "integration/emulator"}},
 
 	// Black-box tests see the product through its binary alone; those of the
 	// Caddyfile adapt it in their own process too.
