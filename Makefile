@@ -31,7 +31,7 @@ setup:
 test: setup test-unit test-race test-integration
 
 # Packages that run inside the test process, fuzz seeds included.
-UNIT = ./decision/... ./cache/... ./caddymodule/... ./cmd/... ./integration/emulator/...
+UNIT = ./decision/... ./cache/... ./caddymodule/... ./cmd/... ./examples/... ./integration/emulator/...
 # Tests of the tree itself and of the test tools.
 PLAIN = ./integration/house ./integration/vectors ./integration/mutation ./integration/bench
 # Black-box tests of the real binary.

@@ -1,6 +1,7 @@
 package walkthrough
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func Serve(l net.Listener, h http.Handler) (stop func()) {
 func App(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	fmt.Fprintf(w, "The app says hello to %s on device %s (%s).\n",
-		r.Header.Get("Remote-User"), r.Header.Get("X-Device-Id"), r.Header.Get("X-Device-Compliance"))
+		cmp.Or(r.Header.Get("Remote-User"), "somebody"), r.Header.Get("X-Device-Id"), r.Header.Get("X-Device-Compliance"))
 }
 
 // WaitAllowed asks until the answer is 200: keys and devices arrive in the

@@ -1,79 +1,17 @@
 package commands
 
 import (
-	"bufio"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/integration/rig"
 )
-
-// scene is one printed command and what the line above it promises.
-type scene struct{ want, about, command string }
-
-// startDemo starts `demo` and reads its text. The process ends with the test.
-func startDemo(t *testing.T, tmp string) (scenes []scene, end func() (stdout, stderr string)) {
-	t.Helper()
-	cmd := exec.Command(rig.Binary(t), "demo")
-	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "HOME="+tmp)
-	var errs strings.Builder
-	cmd.Stderr = &errs
-	pipe, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	timer := time.AfterFunc(30*time.Second, func() { _ = cmd.Process.Kill() })
-	lines := bufio.NewScanner(pipe)
-	var last scene
-	for lines.Scan() {
-		line := lines.Text()
-		if strings.HasPrefix(line, "# Every command") {
-			break
-		}
-		if text, ok := strings.CutPrefix(line, "# "); ok {
-			last.want, last.about, _ = strings.Cut(text, ": ")
-		} else if line != "" {
-			last.command = line
-			scenes = append(scenes, last)
-		}
-	}
-	timer.Stop()
-	if len(scenes) == 0 {
-		_ = cmd.Wait()
-		t.Fatalf("demo printed no commands: %s", errs.String())
-	}
-	ended := false
-	end = func() (string, string) {
-		if ended {
-			return "", ""
-		}
-		ended = true
-		_ = cmd.Process.Signal(syscall.SIGINT)
-		hard := time.AfterFunc(15*time.Second, func() { _ = cmd.Process.Kill() })
-		defer hard.Stop()
-		var rest strings.Builder
-		for lines.Scan() {
-			rest.WriteString(lines.Text() + "\n")
-		}
-		err := cmd.Wait()
-		if err != nil {
-			t.Errorf("demo ended with %v", err)
-		}
-		return rest.String(), errs.String()
-	}
-	t.Cleanup(func() { end() })
-	return scenes, end
-}
 
 // TestDemo runs every printed command as it stands and checks what the text
 // promises.
@@ -84,7 +22,9 @@ func TestDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	scenes, end := startDemo(t, tmp)
+	cmd := exec.Command(rig.Binary(t), "demo")
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp, "HOME="+tmp)
+	demo := rig.StartWalkthrough(t, cmd)
 	took := time.Since(start)
 	t.Logf("from exec to the first decision and the text: %s", took.Round(time.Millisecond))
 	if took > time.Minute { // against hanging; the figure itself is for people
@@ -99,27 +39,10 @@ func TestDemo(t *testing.T) {
 		t.Errorf("mode %v, %v; want 0700: tokens are in there", info.Mode(), err)
 	}
 	seen := map[string]bool{}
-	for _, s := range scenes {
-		t.Run(s.about, func(t *testing.T) {
-			kind, rest, _ := strings.Cut(s.want, " ")
-			seen[rest] = true
-			r := execute(t, t.TempDir(), "", "sh", "-c", s.command)
-			if kind == "exit" {
-				if strconv.Itoa(r.status) != rest || r.out == "" {
-					t.Errorf("exit status %d, want %s: %s%s", r.status, rest, r.out, r.errors)
-				}
-				return
-			}
-			lines := strings.Split(strings.TrimSpace(r.out), "\n")
-			if got := lines[len(lines)-1]; got != kind {
-				t.Errorf("status %q, want %q: %s%s", got, kind, r.out, r.errors)
-			}
-			if rest != "" && rest != "allow" && !strings.Contains(r.out, `"outcome":"`+rest+`"`) {
-				t.Errorf("outcome is not %s: %s", rest, r.out)
-			}
-			if r.errors != "" {
-				t.Errorf("unexpected on standard error: %s", r.errors)
-			}
+	for _, s := range demo.Scenes {
+		t.Run(s.About, func(t *testing.T) {
+			outcome, _ := s.Run(t)
+			seen[outcome] = true
 		})
 	}
 	for _, outcome := range []string{"allow", "step_up", "block", "authenticate", "undecided"} {
@@ -127,7 +50,7 @@ func TestDemo(t *testing.T) {
 			t.Errorf("the demo does not show %s", outcome)
 		}
 	}
-	out, errs := end()
+	out, errs := demo.End()
 	if !strings.Contains(out, "Stopped; removed") || errs != "" {
 		t.Errorf("the end: %q, %q", out, errs)
 	}
