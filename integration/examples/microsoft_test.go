@@ -101,6 +101,18 @@ func TestMicrosoft(t *testing.T) {
 			t.Errorf("the example does not show %s", outcome)
 		}
 	}
+	// The page promises this very program and some of its lines.
+	all := commands(page(t, "examples/microsoft/README.md"))
+	if len(all) != 1 || all[0].line != "go run ./examples/microsoft" {
+		t.Fatalf("the page has the commands %v", all)
+	}
+	printed := "# " + strings.Join(w.Head, "\n# ")
+	for _, s := range w.Scenes {
+		printed += "\n# " + s.Want + ": " + s.About + "\n" + s.Command
+	}
+	if !matches(printed, all[0].want+"...") {
+		t.Errorf("got:\n%s\nwant:\n%s", printed, all[0].want)
+	}
 	loopbackOnly(t, admin(t, w))
 	out, errs := w.End()
 	if !strings.Contains(out, "Stopped; removed") || errs != "" {
