@@ -10,6 +10,16 @@ import (
 
 // observe turns a runner's events into metrics. The runner itself writes the log.
 func (m *meters) observe(name string) source.Observer {
+	// From 0: an alert about an increase must see the first one.
+	for _, result := range []string{
+		"sync_error", "sync_throttled", "sync_held", "sync_rejected",
+		"lookup_error", "lookup_timeout", "lookup_open", "lookup_throttled", "lookup_unusable",
+	} {
+		m.requests.WithLabelValues(name, result)
+	}
+	for _, guard := range []string{"held", "rejected"} {
+		m.guarded.WithLabelValues(name, guard)
+	}
 	return source.Observer{
 		Synced: func(e source.SyncEvent) {
 			m.requests.WithLabelValues(name, "sync_"+e.Result).Inc()
@@ -28,6 +38,12 @@ func (m *meters) observe(name string) source.Observer {
 
 // observeTenant counts the calls to one tenant's services.
 func (m *meters) observeTenant(name string) func(microsoft.Call) {
+	for _, endpoint := range microsoft.EndpointNames() {
+		for _, kind := range []string{"permission", "unauthorized"} {
+			m.msFailures.WithLabelValues(name, endpoint, kind)
+		}
+		m.microsoft.WithLabelValues(name, endpoint, "throttled")
+	}
 	return func(c microsoft.Call) {
 		result := c.Status
 		if c.Throttled {
