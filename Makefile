@@ -10,7 +10,7 @@ FUZZTIME  ?= 30s
 # minutes the first time because every package is compiled anew; tests do without.
 export GOFLAGS ?= -buildvcs=false -pgo=off
 
-.PHONY: build setup test test-unit test-race test-integration test-long test-kdc setup-kdc test-outage mutate bench lint vuln fuzz clean
+.PHONY: build setup test test-unit test-race test-integration test-long test-kdc setup-kdc test-alerts setup-promtool test-outage mutate bench lint vuln fuzz clean
 
 build:
 	$(GO) build -trimpath -pgo=auto -o bin/gatehouse ./cmd/gatehouse
@@ -53,9 +53,10 @@ test-integration: bin/gatehouse-race
 bin/gatehouse-race:
 	CGO_ENABLED=1 $(GO) build -race -o $@ ./cmd/gatehouse
 
-# Long suites, as they come: every deny branch of the engine is flipped once, and
-# Kerberos is spoken with a real key distribution centre.
-test-long: setup mutate test-kdc
+# Long suites, as they come: every deny branch of the engine is flipped once,
+# Kerberos is spoken with a real key distribution centre, and a real Prometheus sees
+# gateways whose tenants go away.
+test-long: setup mutate test-kdc test-alerts
 
 # Sources that fail in real time, six ways, for some minutes. Its windows are of
 # seconds, so it wants a machine that does nothing else.
@@ -77,6 +78,23 @@ setup-kdc:
 	    apt-get update -q && apt-get install -qy --no-install-recommends krb5-kdc krb5-admin-server; \
 	  else echo "the tests of Kerberos need$$missing: install MIT Kerberos (Debian: sudo apt-get install krb5-kdc krb5-admin-server)"; exit 1; fi; \
 	fi
+
+# The shipped alert rules: their unit tests, and that they fire.
+test-alerts: setup-promtool
+	GATEHOUSE_TEST_PROMTOOL=1 $(GO) test -count=1 -timeout 15m -run 'Promtool|AlertsFire' ./integration/fleet
+
+# Both programs are taken out of Debian's package. To install it would start a server
+# on port 9090 of this machine.
+setup-promtool:
+	@if [ -x bin/promtool ] && [ -x bin/prometheus ]; then exit 0; fi; \
+	if command -v promtool >/dev/null && command -v prometheus >/dev/null; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null || ! command -v dpkg-deb >/dev/null; then \
+	  echo "the tests of the alert rules need promtool and prometheus: install them, or put them into bin/"; exit 1; fi; \
+	if [ "$$(id -u)" = 0 ]; then apt-get update -q; fi; \
+	dir=$$(mktemp -d) && \
+	(cd "$$dir" && apt-get download -q prometheus && dpkg-deb -x prometheus_*.deb .) && \
+	mkdir -p bin && cp "$$dir/usr/bin/promtool" "$$dir/usr/bin/prometheus" bin/; \
+	status=$$?; rm -rf "$$dir"; exit $$status
 
 mutate:
 	$(GO) run ./integration/mutation

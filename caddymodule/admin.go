@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -127,83 +126,6 @@ func (a *App) readOperatorCall(r *http.Request) (in OperatorRequest, err error) 
 		err = readBody(r, &in)
 	}
 	return in, err
-}
-
-// Status is the answer of GET /compliance/status.
-type Status struct {
-	Ready       bool            `json:"ready"`
-	Sources     []source.Status `json:"sources"`
-	Issuers     []IssuerStatus  `json:"issuers,omitempty"`
-	CRLs        []CRLStatus     `json:"crls,omitempty"`
-	Policies    []PolicyStatus  `json:"policies"`
-	Revocations int             `json:"revocations"`
-	Generation  uint64          `json:"generation"`
-}
-
-// PolicyStatus names one policy and where its trial stands.
-type PolicyStatus struct {
-	Name            string     `json:"name"`
-	Revision        string     `json:"revision"`
-	Requirements    int        `json:"requirements"`
-	ReportOnlyUntil *time.Time `json:"report_only_until,omitempty"`
-	Enforced        bool       `json:"enforced"`
-}
-
-// IssuerStatus is the state of one issuer's keys.
-type IssuerStatus struct {
-	Name   string   `json:"name"`
-	URLs   []string `json:"urls"`
-	Keys   int      `json:"keys"`
-	Usable bool     `json:"usable"`
-	Age    string   `json:"age"` // since the keys were confirmed
-	Error  string   `json:"error,omitempty"`
-}
-
-// CRLStatus is the state of one revocation list.
-type CRLStatus struct {
-	Name       string    `json:"name"`
-	Usable     bool      `json:"usable"`
-	Issuer     string    `json:"issuer,omitempty"`
-	Entries    int       `json:"entries"`
-	NextUpdate time.Time `json:"next_update,omitzero"`
-	Error      string    `json:"error,omitempty"`
-}
-
-// Status describes the running app.
-func (a *App) Status() *Status {
-	st := &Status{
-		Ready: a.Ready(), Sources: []source.Status{}, Policies: []PolicyStatus{},
-		Revocations: a.shared.revocations.Len(), Generation: a.shared.generation.Load(),
-	}
-	for _, s := range a.sources {
-		st.Sources = append(st.Sources, s.runner.Status())
-	}
-	if a.tokens != nil {
-		for _, is := range a.tokens.Status() {
-			st.Issuers = append(st.Issuers, IssuerStatus{
-				Name: is.Name, URLs: is.URLs, Keys: is.Keys, Usable: is.Usable, Age: is.Age.Round(time.Second).String(), Error: is.Err,
-			})
-		}
-	}
-	if a.certs != nil {
-		for _, l := range a.certs.crls {
-			c := l.Status()
-			st.CRLs = append(st.CRLs, CRLStatus{
-				Name: c.Name, Usable: c.Usable, Issuer: c.Issuer, Entries: c.Entries, NextUpdate: c.NextUpdate, Error: c.Error,
-			})
-		}
-	}
-	now := time.Now()
-	for _, name := range a.policies.Names() {
-		p, _ := a.policies.Policy(name)
-		enforce, _ := p.Split(now)
-		ps := PolicyStatus{Name: name, Revision: p.Revision, Requirements: len(p.Requirements), Enforced: enforce == p}
-		if !p.ReportOnlyUntil.IsZero() {
-			ps.ReportOnlyUntil = &p.ReportOnlyUntil
-		}
-		st.Policies = append(st.Policies, ps)
-	}
-	return st
 }
 
 func (a *App) adminAccept(w http.ResponseWriter, r *http.Request, name string) error {

@@ -23,12 +23,22 @@ func (a *App) adminExplain(w http.ResponseWriter, r *http.Request) error {
 
 // filtered applies privacy to the one fact that names a person.
 func (a *App) filtered(x *policy.Explanation) *policy.Explanation {
-	for i := range x.Facts {
-		if f := &x.Facts[i]; f.Name == decision.FactOwner.String() && f.Source != "" {
-			f.Value = a.privacy.text(a.privacy.users, "u_", f.Value)
+	a.hideOwner(x.Facts)
+	return x
+}
+
+// hideOwner applies privacy to the owner, whoever names them.
+func (a *App) hideOwner(facts []policy.ExplainedFact) {
+	for i := range facts {
+		f := &facts[i]
+		if f.Name != decision.FactOwner.String() || f.Source == "" {
+			continue
+		}
+		f.Value = a.privacy.text(a.privacy.users, "u_", f.Value)
+		for k := range f.Words {
+			f.Words[k].Value = a.privacy.text(a.privacy.users, "u_", f.Words[k].Value)
 		}
 	}
-	return x
 }
 
 // DecisionView is one remembered decision as the admin API shows it.
@@ -106,7 +116,7 @@ func (a *App) adminDecision(w http.ResponseWriter, id string) error {
 	}
 	v := a.view(&recs[0])
 	if recs[0].Request.Identity != nil && !recs[0].Fault {
-		v.Explanation = a.filtered(policy.Explain(recs[0].Policy, a.engine, &recs[0].Request))
+		v.Explanation = a.filtered(policy.Explain(recs[0].Policy, a.engine, &recs[0].Request, nil))
 	}
 	return reply(w, v)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/policy"
 )
 
 // DeviceView is one device as the admin API shows it.
@@ -18,6 +19,9 @@ type DeviceView struct {
 	Revoked     string            `json:"revoked,omitempty"` // id of the revocation
 	LastCheckIn *time.Time        `json:"last_check_in,omitempty"`
 	GraceUntil  *time.Time        `json:"grace_until,omitempty"`
+	// Weighed accounts for each fact: what counts, why, and what every source
+	// says. Of a single device alone.
+	Weighed []policy.ExplainedFact `json:"weighed,omitempty"`
 }
 
 // EvidenceView is one source's part in what is known about a device.
@@ -76,11 +80,15 @@ func (a *App) adminDevice(w http.ResponseWriter, id string) error {
 	if err != nil {
 		return apiError(http.StatusBadRequest, "%v", err)
 	}
-	p := a.directory.Posture(&decision.Identity{Device: decision.DeviceRef{Keys: []decision.Key{key}, Proof: decision.ProofToken}})
+	p, words := a.directory.Weigh(&decision.Identity{Device: decision.DeviceRef{Keys: []decision.Key{key}, Proof: decision.ProofToken}})
 	if !p.Known() {
 		return apiError(http.StatusNotFound, "no source has the device %s", clip(id))
 	}
-	return reply(w, a.deviceView(p, time.Now()))
+	now := time.Now()
+	v := a.deviceView(p, now)
+	v.Weighed = policy.WeighedFacts(p, words, now)
+	a.hideOwner(v.Weighed)
+	return reply(w, v)
 }
 
 // adminDevices lists devices of all sources, each once, in the order of the

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -56,6 +57,8 @@ type runtime struct {
 	needClientIP bool
 	needHost     bool
 	lookups      bool
+
+	conflicts atomic.Pointer[source.Conflicts] // as last counted; nil: not yet
 
 	remembering map[*caddyhttp.Server]bool // servers whose connections have a memo
 
@@ -388,27 +391,10 @@ func (a *App) Start() error {
 		a.certs.start()
 	}
 	a.meters.status.attach(a)
-	a.wg.Go(func() { a.watchExpiry(ctx) })
-	return nil
-}
-
-// watchExpiry makes ended revocations take effect: postures remember them until
-// the generation changes.
-func (a *App) watchExpiry(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	next := a.shared.revocations.NextExpiry(time.Now())
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			if !next.IsZero() && !now.Before(next) {
-				a.shared.generation.Add(1)
-			}
-			next = a.shared.revocations.NextExpiry(now)
-		}
+	for _, watch := range []func(context.Context){a.watchExpiry, a.watchJournal, a.watchConflicts} {
+		a.wg.Go(func() { watch(ctx) })
 	}
+	return nil
 }
 
 // Stop ends background work of this configuration. Requests that are still in

@@ -11,6 +11,8 @@ import (
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
+
+	"github.com/gatehouse-project/gatehouse/decision/policy"
 )
 
 func devicesCommand() caddycmd.Command {
@@ -100,8 +102,16 @@ func printDevice(w io.Writer, d *DeviceView) {
 	fmt.Fprintln(w, "\nfacts:")
 	names := sortedKeys(d.Facts)
 	rows = rows[:0]
+	from := map[string]*policy.ExplainedFact{}
+	for i := range d.Weighed {
+		from[d.Weighed[i].Name] = &d.Weighed[i]
+	}
 	for _, n := range names {
-		rows = append(rows, []string{"  " + n, d.Facts[n]})
+		row := []string{"  " + n, d.Facts[n]}
+		if f := from[n]; f != nil {
+			row = append(row, f.Source, f.Why)
+		}
+		rows = append(rows, row)
 	}
 	columns(w, rows...)
 	fmt.Fprintln(w, "\nsources:")
@@ -118,6 +128,7 @@ func printDevice(w io.Writer, d *DeviceView) {
 		rows = append(rows, []string{"  " + e.Source, said, "confirmed " + firstOf(e.Age, "never"), state})
 	}
 	columns(w, slices.Clip(rows)...)
+	_, _ = io.WriteString(w, policy.ConflictText(d.Weighed))
 	if d.Conflicts > 0 {
 		fmt.Fprintf(w, "\nfacts on which sources disagree: %d\n", d.Conflicts)
 	}

@@ -182,6 +182,7 @@ func printStatus(w io.Writer, st *Status) {
 		})
 	}
 	columns(w, rows...)
+	printTrouble(w, st)
 	fmt.Fprintln(w)
 	rows = [][]string{{"POLICY", "REVISION", "REQUIREMENTS", "MODE"}}
 	for _, p := range st.Policies {
@@ -195,6 +196,34 @@ func printStatus(w io.Writer, st *Status) {
 		rows = append(rows, []string{p.Name, p.Revision, strconv.Itoa(p.Requirements), mode})
 	}
 	columns(w, rows...)
+}
+
+// printTrouble prints what an operator must mend, and where sources disagree.
+func printTrouble(w io.Writer, st *Status) {
+	for _, t := range st.Tenants {
+		for _, k := range t.Tokens {
+			if k.Failure != "" {
+				fmt.Fprintf(w, "\ntenant %s: no token for %s (%s): %s\n", policy.Visible(t.Name), k.Resource, k.Failure, policy.Visible(k.Error))
+			}
+		}
+		for _, c := range t.Circuits {
+			if c.State != "closed" {
+				fmt.Fprintf(w, "\ntenant %s: %s is not called, its circuit is %s: %s\n", policy.Visible(t.Name), c.Endpoint, c.State, policy.Visible(c.Error))
+			}
+		}
+	}
+	if st.RevocationJournal != "" {
+		fmt.Fprintf(w, "\nrevocations are in force but not on disk: %s\n", policy.Visible(st.RevocationJournal))
+	}
+	if c := st.Conflicts; c != nil && c.Disagreeing > 0 {
+		fmt.Fprintf(w, "\nsources disagree about %d of %d devices, counted %s:", c.Disagreeing, c.Devices, ago(c.At))
+		for _, fact := range sortedKeys(c.ByFact) {
+			if n := c.ByFact[fact]; n > 0 {
+				fmt.Fprintf(w, " %s %d", fact, n)
+			}
+		}
+		fmt.Fprintln(w)
+	}
 }
 
 func ago(t time.Time) string {

@@ -68,8 +68,9 @@ func (a *App) Explain(in *ExplainRequest, now time.Time) (*policy.Explanation, e
 	if err != nil {
 		return nil, err
 	}
+	posture, words := a.directory.Weigh(id)
 	q := decision.Request{
-		Now: now, Identity: id, Posture: a.directory.Posture(id),
+		Now: now, Identity: id, Posture: posture,
 		Method: firstOf(in.Method, "GET"), Host: strings.ToLower(in.Host), Path: firstOf(in.Path, "/"),
 	}
 	if in.ClientIP != "" {
@@ -79,7 +80,7 @@ func (a *App) Explain(in *ExplainRequest, now time.Time) (*policy.Explanation, e
 		}
 	}
 	q.NoStepUp = !a.challenges.canStepUp(&id.User, in.Browser)
-	return policy.Explain(p, a.engine, &q), nil
+	return policy.Explain(p, a.engine, &q, words), nil
 }
 
 func (a *App) explainIdentity(in *ExplainRequest, now time.Time) (*decision.Identity, error) {

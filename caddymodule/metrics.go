@@ -31,6 +31,7 @@ type meters struct {
 	foreign    prometheus.Counter
 	requests   *prometheus.CounterVec
 	microsoft  *prometheus.CounterVec
+	msFailures *prometheus.CounterVec
 	reqSeconds *prometheus.HistogramVec
 	revocation prometheus.Histogram
 	rows       *prometheus.CounterVec
@@ -79,10 +80,12 @@ func newMeters() *meters {
 			Namespace: "gatehouse", Name: "revocation_seconds", Help: "Time from a revocation request until it is durable and in force.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12),
 		}),
-		microsoft: counter("microsoft_requests_total", "Calls to a Microsoft service, by what came of them.", "tenant", "endpoint", "result"),
-		rows:      counter("source_bad_records_total", "Records of a source that were skipped.", "source"),
-		guarded:   counter("source_guard_total", "Sweeps that a guard rejected or held in part.", "source", "guard"),
-		bound:     map[string]*policyCounters{},
+		microsoft:  counter("microsoft_requests_total", "Calls to a Microsoft service, by what came of them.", "tenant", "endpoint", "result"),
+		msFailures: counter("microsoft_failures_total", "Calls to a Microsoft service that failed, by what the failure means.", "tenant", "endpoint", "kind"),
+
+		rows:    counter("source_bad_records_total", "Records of a source that were skipped.", "source"),
+		guarded: counter("source_guard_total", "Sweeps that a guard rejected or held in part.", "source", "guard"),
+		bound:   map[string]*policyCounters{},
 	}
 	m.status = newStatusCollector()
 	for k := spoofIdentity; k < numSpoofKinds; k++ {
@@ -95,7 +98,7 @@ func newMeters() *meters {
 func (m *meters) register(reg *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		m.decisions, m.reasons, m.duration, m.spoofs, m.rejected, m.foreign, m.requests, m.reqSeconds, m.microsoft,
-		m.revocation, m.rows, m.guarded, m.status,
+		m.msFailures, m.revocation, m.rows, m.guarded, m.status,
 	} {
 		err := reg.Register(c)
 		var already prometheus.AlreadyRegisteredError

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -21,15 +22,19 @@ type Report struct {
 // source that knows it is the authority. A later source only fills what is
 // unknown, with these exceptions, all towards caution: a disabled, retiring or
 // jailbroken device and the worst risk count from any source, and a newer
-// noncompliant, conflict or error beats an older compliant or grace. Every disagreement is counted.
+// noncompliant, conflict or error beats an older compliant or grace. Every fact on
+// which sources disagree is counted once. [Weigh] tells who said what.
 //
 // Compliance has an authority for each device. Where the management system says
 // that Configuration Manager decides (ComplianceDelegated: co-managed without the
 // workload, or attached only), Configuration Manager's verdict counts and nobody
 // else's: the directory only copies. Where it decides itself, Configuration
 // Manager's own assessment changes nothing.
-func Merge(reports []Report, key Key) *Posture {
-	p := &Posture{Evidence: make([]Evidence, len(reports)), jitter: Jitter(key)}
+func Merge(reports []Report, key Key) *Posture { return weigh(reports, key, nil) }
+
+// weigh is [Merge]. With a trail it also notes every word that it hears.
+func weigh(reports []Report, key Key, t *trail) *Posture {
+	p := &Posture{Evidence: make([]Evidence, len(reports)), jitter: Jitter(key), trail: t}
 	var some [8]int
 	order := inOrder(reports, some[:0])
 	for _, i := range order {
@@ -47,6 +52,7 @@ func Merge(reports []Report, key Key) *Posture {
 		p.mergeDevice(&r.Verdict.Device, uint8(i+1))
 	}
 	p.notHeard(reports, order)
+	p.trail = nil
 	return p
 }
 
@@ -88,22 +94,43 @@ func inOrder(reports []Report, order []int) []int {
 	return order
 }
 
-// merge takes v for fact f if nothing is known yet, or if worse says so.
-func merge[T comparable](p *Posture, f Fact, have *T, v T, from uint8, worse bool) {
+// merge takes v for fact f if nothing is known yet, or if a rule lets it overrule
+// what is.
+func merge[T comparable](p *Posture, f Fact, have *T, v T, from uint8, over Rule) {
 	var unknown T
 	switch {
 	case v == unknown:
 		return
 	case p.from[f] == 0:
+		over = RuleAuthority
 	case v == *have:
+		p.note(f, from, RuleNone)
 		return
 	default:
-		p.Conflicts++
-		if !worse {
+		p.dispute(f)
+		if over == RuleNone {
+			p.note(f, from, RuleNone)
 			return
 		}
 	}
+	p.note(f, from, over)
 	*have, p.from[f] = v, from
+}
+
+// when is the rule that applies on a condition.
+func (r Rule) when(applies bool) Rule {
+	if applies {
+		return r
+	}
+	return RuleNone
+}
+
+// dispute records that sources disagree about f.
+func (p *Posture) dispute(f Fact) {
+	if !p.disputed.Has(f) {
+		p.disputed |= Facts(f)
+		p.Conflicts++
+	}
 }
 
 func (p *Posture) mergeDevice(d *Device, from uint8) {
@@ -119,35 +146,76 @@ func (p *Posture) mergeDevice(d *Device, from uint8) {
 	}
 	have.Keys = appendKeys(have.Keys, d.Keys)
 	p.mergeCompliance(d, from)
-	merge(p, FactManaged, &have.Managed, d.Managed, from, false)
-	merge(p, FactEnabled, &have.Enabled, d.Enabled, from, d.Enabled == No)
-	merge(p, FactLifecycle, &have.Lifecycle, d.Lifecycle, from, stops(d.Lifecycle) && !stops(have.Lifecycle))
-	merge(p, FactEncrypted, &have.Encrypted, d.Encrypted, from, false)
-	merge(p, FactUpdated, &have.Updated, d.Updated, from, false)
-	merge(p, FactJailbroken, &have.Jailbroken, d.Jailbroken, from, d.Jailbroken == Yes)
-	merge(p, FactMalware, &have.Malware, d.Malware, from, d.Malware == Yes)
-	merge(p, FactRisk, &have.Risk, d.Risk, from, d.Risk > have.Risk)
-	merge(p, FactTrust, &have.Trust, d.Trust, from, false)
-	merge(p, FactOwnership, &have.Ownership, d.Ownership, from, false)
-	merge(p, FactSecureBoot, &have.SecureBoot, d.SecureBoot, from, false)
-	merge(p, FactSupervised, &have.Supervised, d.Supervised, from, false)
-	merge(p, FactAntivirus, &have.Antivirus, d.Antivirus, from, false)
-	merge(p, FactFirewall, &have.Firewall, d.Firewall, from, false)
-	merge(p, FactApps, &have.Apps, d.Apps, from, false)
-	merge(p, FactSensor, &have.Sensor, d.Sensor, from, false)
-	merge(p, FactExposure, &have.Exposure, d.Exposure, from, d.Exposure > have.Exposure)
-	if p.from[FactOS] == 0 && d.Platform != PlatformUnknown {
-		have.Platform, have.OSVersion, p.from[FactOS] = d.Platform, d.OSVersion, from
-	}
-	if p.from[FactOwner] == 0 && (d.OwnerID != "" || d.OwnerUPN != "") {
-		have.OwnerID, have.OwnerUPN, p.from[FactOwner] = d.OwnerID, d.OwnerUPN, from
-	}
+	merge(p, FactManaged, &have.Managed, d.Managed, from, RuleNone)
+	merge(p, FactEnabled, &have.Enabled, d.Enabled, from, RuleWorst.when(d.Enabled == No))
+	merge(p, FactLifecycle, &have.Lifecycle, d.Lifecycle, from, RuleWorst.when(stops(d.Lifecycle) && !stops(have.Lifecycle)))
+	merge(p, FactEncrypted, &have.Encrypted, d.Encrypted, from, RuleNone)
+	merge(p, FactUpdated, &have.Updated, d.Updated, from, RuleNone)
+	merge(p, FactJailbroken, &have.Jailbroken, d.Jailbroken, from, RuleWorst.when(d.Jailbroken == Yes))
+	merge(p, FactMalware, &have.Malware, d.Malware, from, RuleWorst.when(d.Malware == Yes))
+	merge(p, FactRisk, &have.Risk, d.Risk, from, RuleWorst.when(d.Risk > have.Risk))
+	merge(p, FactTrust, &have.Trust, d.Trust, from, RuleNone)
+	merge(p, FactOwnership, &have.Ownership, d.Ownership, from, RuleNone)
+	merge(p, FactSecureBoot, &have.SecureBoot, d.SecureBoot, from, RuleNone)
+	merge(p, FactSupervised, &have.Supervised, d.Supervised, from, RuleNone)
+	merge(p, FactAntivirus, &have.Antivirus, d.Antivirus, from, RuleNone)
+	merge(p, FactFirewall, &have.Firewall, d.Firewall, from, RuleNone)
+	merge(p, FactApps, &have.Apps, d.Apps, from, RuleNone)
+	merge(p, FactSensor, &have.Sensor, d.Sensor, from, RuleNone)
+	merge(p, FactExposure, &have.Exposure, d.Exposure, from, RuleWorst.when(d.Exposure > have.Exposure))
+	p.mergeOS(d, from)
+	p.mergeOwner(d, from)
 	if d.LastCheckIn.After(have.LastCheckIn) {
 		have.LastCheckIn, p.from[FactCheckIn] = d.LastCheckIn, from
+		p.note(FactCheckIn, from, RuleLatest)
+	} else if !d.LastCheckIn.IsZero() {
+		p.note(FactCheckIn, from, RuleNone)
 	}
 	if d.EvaluatedAt.After(have.EvaluatedAt) {
 		have.EvaluatedAt = d.EvaluatedAt
 	}
+}
+
+// mergeOS takes platform and version from one source. Versions differ because
+// sources are read at different times; only another platform is a contradiction.
+func (p *Posture) mergeOS(d *Device, from uint8) {
+	have := &p.Device
+	switch {
+	case d.Platform == PlatformUnknown:
+		return
+	case p.from[FactOS] == 0:
+		p.note(FactOS, from, RuleAuthority)
+		have.Platform, have.OSVersion, p.from[FactOS] = d.Platform, d.OSVersion, from
+		return
+	case d.Platform != have.Platform:
+		p.dispute(FactOS)
+	}
+	p.note(FactOS, from, RuleNone)
+}
+
+// mergeOwner takes both names of the owner from one source.
+func (p *Posture) mergeOwner(d *Device, from uint8) {
+	have := &p.Device
+	switch {
+	case d.OwnerID == "" && d.OwnerUPN == "":
+		return
+	case p.from[FactOwner] == 0:
+		p.note(FactOwner, from, RuleAuthority)
+		have.OwnerID, have.OwnerUPN, p.from[FactOwner] = d.OwnerID, d.OwnerUPN, from
+		return
+	case otherOwner(have, d):
+		p.dispute(FactOwner)
+	}
+	p.note(FactOwner, from, RuleNone)
+}
+
+// otherOwner reports whether two sources name different people. An object id and a
+// name cannot be compared.
+func otherOwner(a, b *Device) bool {
+	if a.OwnerID != "" && b.OwnerID != "" {
+		return a.OwnerID != b.OwnerID
+	}
+	return a.OwnerUPN != "" && b.OwnerUPN != "" && !strings.EqualFold(a.OwnerUPN, b.OwnerUPN)
 }
 
 func (p *Posture) mergeCompliance(d *Device, from uint8) {
@@ -156,14 +224,18 @@ func (p *Posture) mergeCompliance(d *Device, from uint8) {
 	configmgr := of(from) == AuthorityConfigMgr
 	switch delegated := have.Compliance == ComplianceDelegated; {
 	case delegated && !configmgr:
+		if d.Compliance != ComplianceUnknown {
+			p.note(FactCompliance, from, RuleNone)
+		}
 		return // whoever says something else copies, or guesses
 	case delegated && d.Compliance != ComplianceUnknown:
+		p.note(FactCompliance, from, RuleDelegated)
 		have.Compliance, p.from[FactCompliance] = d.Compliance, from
 	case configmgr, before != 0 && of(before) == AuthorityConfigMgr:
-		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, false)
+		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, RuleNone)
 	default:
 		newer := d.observed().After(p.observedBy(FactCompliance))
-		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, newer && passes(have.Compliance) && fails(d.Compliance))
+		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, RuleNewer.when(newer && passes(have.Compliance) && fails(d.Compliance)))
 	}
 	if p.from[FactCompliance] != before {
 		have.GraceUntil, have.Settings = d.GraceUntil, d.Settings
@@ -184,8 +256,8 @@ func (p *Posture) mergeUser(u *UserRecord, from uint8) {
 	if have.UPN == "" {
 		have.UPN = u.UPN
 	}
-	merge(p, FactUserEnabled, &have.Enabled, u.Enabled, from, u.Enabled == No)
-	merge(p, FactUserRisk, &have.Risk, u.Risk, from, u.Risk > have.Risk)
+	merge(p, FactUserEnabled, &have.Enabled, u.Enabled, from, RuleWorst.when(u.Enabled == No))
+	merge(p, FactUserRisk, &have.Risk, u.Risk, from, RuleWorst.when(u.Risk > have.Risk))
 	if u.Compromised == Yes || have.Compromised == Unknown {
 		have.Compromised = u.Compromised
 	}

@@ -30,8 +30,8 @@ func TestMergeFirstThatKnowsIsTheAuthority(t *testing.T) {
 	if p.Source(FactManaged) != "a" || p.Source(FactEncrypted) != "b" || p.Source(FactRisk) != "" {
 		t.Errorf("sources: %q %q %q", p.Source(FactManaged), p.Source(FactEncrypted), p.Source(FactRisk))
 	}
-	if p.Conflicts != 2 {
-		t.Errorf("conflicts = %d, want 2 (managed, encrypted)", p.Conflicts)
+	if want := Facts(FactManaged, FactEncrypted, FactOS); p.Conflicts != 3 || p.Disputed() != want {
+		t.Errorf("%d conflicts %b, want %b", p.Conflicts, p.Disputed(), want)
 	}
 }
 

@@ -139,7 +139,10 @@ type Posture struct {
 	// unheard are facts about which a source was never heard whose word would count
 	// first, or could be worse.
 	unheard FactSet
-	jitter  int64 // per mille, -100..100, of every age limit
+	// disputed are the facts on which sources disagree.
+	disputed FactSet
+	trail    *trail // set only while [Weigh] works
+	jitter   int64  // per mille, -100..100, of every age limit
 }
 
 // Revocation is one entry of the local revocation list that matches a request.
@@ -168,6 +171,9 @@ func (p *Posture) Source(f Fact) string {
 	}
 	return ""
 }
+
+// Disputed returns the facts on which sources disagree.
+func (p *Posture) Disputed() FactSet { return p.disputed }
 
 // Freshness of a fact.
 type Freshness uint8

@@ -296,7 +296,7 @@ func TestConcurrentUse(t *testing.T) {
 					t.Errorf("got %s, want step_up", d.Outcome)
 				}
 			}
-			_ = Explain(p, set.Engine, q).String()
+			_ = Explain(p, set.Engine, q, nil).String()
 		})
 	}
 	wg.Wait()

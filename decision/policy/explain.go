@@ -68,14 +68,42 @@ type ExplainedFact struct {
 	// for an unknown fact.
 	AgeSeconds *int64 `json:"age_seconds,omitempty"`
 	// Freshness is fresh, stale or expired by the ages of this policy; none for
-	// an unknown fact.
-	Freshness string `json:"freshness"`
+	// an unknown fact. Absent where no policy is asked.
+	Freshness string `json:"freshness,omitempty"`
+	// Conflict is true if sources disagree about the fact.
+	Conflict bool `json:"conflict,omitempty"`
+	// Why says by which rule the value counts: authority, worst_of, newer,
+	// delegated or latest ([decision.Rule]). Absent if the words are not known.
+	Why string `json:"why,omitempty"`
+	// Words are what each source says. Absent of a remembered decision, which
+	// keeps what counted alone.
+	Words []ExplainedWord `json:"words,omitempty"`
+}
+
+// ExplainedWord is what one source says about one fact.
+type ExplainedWord struct {
+	Source string `json:"source"`
+	Value  string `json:"value"`
+	// Standing is counts, agrees, overruled, defers, copy or set_aside
+	// ([decision.Standing]).
+	Standing string `json:"standing"`
+	// ConfirmedAt is when the gateway last heard this from the source, and
+	// AgeSeconds how long ago that is.
+	ConfirmedAt *time.Time `json:"confirmed_at,omitempty"`
+	AgeSeconds  *int64     `json:"age_seconds,omitempty"`
+	// ObservedAt is when the source itself computed it or last heard of the device.
+	ObservedAt *time.Time `json:"observed_at,omitempty"`
+	Freshness  string     `json:"freshness,omitempty"` // by the ages of the policy
+	// Failing is true while the source does not answer as it should.
+	Failing bool `json:"failing,omitempty"`
 }
 
 // Explain decides p for q with e and accounts for every requirement and fact.
+// words are what [decision.Weigh] told with the posture of q, or nil if that is
+// not known any more.
 // It is for operators and tests, not for the way of a request: it decides once
 // per requirement. It never fails; p, e and q must not be nil.
-func Explain(p *decision.Policy, e *decision.Engine, q *decision.Request) *Explanation {
+func Explain(p *decision.Policy, e *decision.Engine, q *decision.Request, words []decision.Word) *Explanation {
 	var d decision.Decision
 	e.Decide(p, q, &d)
 	x := &Explanation{
@@ -98,7 +126,7 @@ func Explain(p *decision.Policy, e *decision.Engine, q *decision.Request) *Expla
 	for i := range p.Requirements {
 		x.Requirements = append(x.Requirements, explainRequirement(p, i, e, q))
 	}
-	x.Facts = explainFacts(p, e, q)
+	x.Facts = explainFacts(p, e, q, words)
 	return x
 }
 
@@ -178,26 +206,6 @@ func result(f *decision.Finding) string {
 	return "fail"
 }
 
-// explainFacts lists the facts that the policy consults and those that any
-// source reports.
-func explainFacts(p *decision.Policy, e *decision.Engine, q *decision.Request) []ExplainedFact {
-	wanted, _ := needed(p)
-	facts := []ExplainedFact{}
-	for f := decision.Fact(0); f < decision.NumFacts; f++ {
-		source := q.Posture.Source(f)
-		if source == "" && !wanted.Has(f) {
-			continue
-		}
-		x := ExplainedFact{Name: f.String(), Value: q.Posture.Value(f), Source: source, Freshness: decision.FreshnessNone.String()}
-		if source != "" {
-			x.Freshness = freshness(p, e, q, f).String()
-			x.AgeSeconds = age(q, source)
-		}
-		facts = append(facts, x)
-	}
-	return facts
-}
-
 // probe is an expression that is true and reads one fact: with it the engine
 // itself says how fresh the fact is for a policy.
 type probe decision.Fact
@@ -223,21 +231,4 @@ func freshness(p *decision.Policy, e *decision.Engine, q *decision.Request, f de
 		}
 	}
 	return d.Freshness
-}
-
-// age is how long ago the source's word about this device was confirmed.
-func age(q *decision.Request, source string) *int64 {
-	for i := range q.Posture.Evidence {
-		ev := &q.Posture.Evidence[i]
-		if ev.State.Name != source {
-			continue
-		}
-		confirmed := ev.Confirmed
-		if confirmed == 0 {
-			confirmed = ev.State.Confirmed()
-		}
-		seconds := (decision.Mono(q.Now) - confirmed) / int64(time.Second)
-		return &seconds
-	}
-	return nil
 }

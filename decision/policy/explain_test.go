@@ -28,7 +28,7 @@ func TestExplain(t *testing.T) {
 	now := time.Now()
 	set := mustCompile(t, explained)
 	q := request(source(now.Add(-3*time.Minute)), laptop(now), now)
-	x := Explain(mustPolicy(t, set, "p"), set.Engine, q)
+	x := Explain(mustPolicy(t, set, "p"), set.Engine, q, nil)
 
 	if x.Policy != "p" || x.Outcome != "block" || x.Mode != "enforce" || x.Until != nil || len(x.Revision) != 12 {
 		t.Errorf("got %+v", x)
@@ -78,7 +78,7 @@ func TestExplain(t *testing.T) {
 func TestExplainEachLine(t *testing.T) {
 	now := time.Now()
 	set := mustCompile(t, "p\n require risk at_most none\n require risk at_most none else step_up mfa")
-	x := Explain(mustPolicy(t, set, "p"), set.Engine, request(source(now), laptop(now), now))
+	x := Explain(mustPolicy(t, set, "p"), set.Engine, request(source(now), laptop(now), now), nil)
 	if len(x.Reasons) != 1 || x.Requirements[0].Result != "fail" || x.Requirements[1].Result != "step_up" {
 		t.Errorf("got %+v", x)
 	}
@@ -88,7 +88,7 @@ func TestExplainEachLine(t *testing.T) {
 func TestExplainStranger(t *testing.T) {
 	set := mustCompile(t, "p\n require user\n require encrypted\n require network 192.0.2.0/24")
 	q := &decision.Request{Now: time.Now(), Identity: &decision.Identity{}, Posture: &decision.Posture{}}
-	x := Explain(mustPolicy(t, set, "p"), set.Engine, q)
+	x := Explain(mustPolicy(t, set, "p"), set.Engine, q, nil)
 	if x.Outcome != "authenticate" || len(x.Reasons) != 1 || x.Reasons[0].Code != "sign_in_required" {
 		t.Errorf("got %+v", x)
 	}
@@ -111,7 +111,7 @@ func TestExplainFreshness(t *testing.T) {
 		if tt.failing {
 			s.Fail(decision.CauseSourceFailing)
 		}
-		x := Explain(mustPolicy(t, set, "p"), set.Engine, request(s, &decision.Device{Encrypted: decision.Yes}, now))
+		x := Explain(mustPolicy(t, set, "p"), set.Engine, request(s, &decision.Device{Encrypted: decision.Yes}, now), nil)
 		if got := x.Facts[0]; got.Name != "encrypted" || got.Freshness != tt.want {
 			t.Errorf("%s old, failing %t: got %+v, want %s", tt.age, tt.failing, got, tt.want)
 		}
@@ -137,7 +137,7 @@ x
 	}
 	q := request(source(now), laptop(now), now)
 	q.Identity.User.AMR, q.Identity.User.ACR = []string{"mfa"}, "urn:mfa"
-	for _, r := range Explain(mustPolicy(t, set, "p"), set.Engine, q).Requirements {
+	for _, r := range Explain(mustPolicy(t, set, "p"), set.Engine, q, nil).Requirements {
 		if r.Result != "pass" || r.Note != "by a step-up instead of the fact" {
 			t.Errorf("got %+v, want a pass by a step-up", r)
 		}
@@ -146,12 +146,12 @@ x
 	q = request(source(now), laptop(now), now)
 	q.Identity.Device = decision.DeviceRef{}
 	q.Identity.User.Issuer, q.Identity.User.ACRs = "entra", []string{"c2"}
-	if r := Explain(mustPolicy(t, set, "a"), set.Engine, q).Requirements[0]; r.Result != "pass" || r.Source != "entra_auth_context" {
+	if r := Explain(mustPolicy(t, set, "a"), set.Engine, q, nil).Requirements[0]; r.Result != "pass" || r.Source != "entra_auth_context" {
 		t.Errorf("got %+v, want a pass by attestation", r)
 	}
 
 	q = request(source(loadTime), laptop(loadTime), loadTime)
-	if r := Explain(mustPolicy(t, set, "x"), set.Engine, q).Requirements[0]; r.Result != "warn" || r.Note != "exempt: new laptops" {
+	if r := Explain(mustPolicy(t, set, "x"), set.Engine, q, nil).Requirements[0]; r.Result != "warn" || r.Note != "exempt: new laptops" {
 		t.Errorf("got %+v, want a warning by exemption", r)
 	}
 }
@@ -159,7 +159,7 @@ x
 func TestExplainReportOnly(t *testing.T) {
 	set := mustCompile(t, "base\n require user\np\n extends base\n require encrypted\n report_only until 2026-04-01")
 	q := request(source(loadTime), laptop(loadTime), loadTime)
-	x := Explain(mustPolicy(t, set, "p"), set.Engine, q)
+	x := Explain(mustPolicy(t, set, "p"), set.Engine, q, nil)
 	if x.Mode != "report_only" || x.Enforced != "base" || x.Until == nil || !x.Until.Equal(time.Date(2026, 4, 2, 0, 0, 0, 0, time.UTC)) {
 		t.Errorf("got %+v", x)
 	}
@@ -173,7 +173,7 @@ func TestExplanationString(t *testing.T) {
 	now := time.Now()
 	d := &decision.Device{Encrypted: decision.Yes, Risk: decision.LevelLow, OwnerUPN: "al\x1bice"}
 	p := mustPolicy(t, set, "p")
-	got := Explain(p, set.Engine, request(source(now), d, now)).String()
+	got := Explain(p, set.Engine, request(source(now), d, now), nil).String()
 	want := "policy p, revision " + p.Revision + `: step_up mfa
 
 reasons:
@@ -200,7 +200,7 @@ func TestExplanationJSON(t *testing.T) {
 	q := &decision.Request{Now: loadTime, Identity: &decision.Identity{}, Posture: &decision.Posture{}}
 	q.ClientIP = request(source(loadTime), nil, loadTime).ClientIP
 	p := mustPolicy(t, set, "p")
-	b, err := json.Marshal(Explain(p, set.Engine, q))
+	b, err := json.Marshal(Explain(p, set.Engine, q, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
 )
 
 // String prints the explanation for a terminal, in aligned columns of plain
@@ -36,9 +38,57 @@ func (x *Explanation) String() string {
 		}
 		return []string{f.Name, f.Value, f.Source, since, f.Freshness}
 	})
+	writeConflicts(&b, x.Facts)
 	if x.Conflicts > 0 {
 		fmt.Fprintf(&b, "\nfacts on which sources disagree: %d\n", x.Conflicts)
 	}
+	return b.String()
+}
+
+// writeConflicts prints what each source says about the facts on which they
+// disagree.
+func writeConflicts(b *strings.Builder, facts []ExplainedFact) {
+	type row struct {
+		fact *ExplainedFact
+		word *ExplainedWord
+	}
+	var rows []row
+	for i := range facts {
+		if facts[i].Conflict {
+			for k := range facts[i].Words {
+				rows = append(rows, row{&facts[i], &facts[i].Words[k]})
+			}
+		}
+	}
+	table(b, "conflict", rows, func(r row) []string {
+		why := r.word.Standing
+		if why == decision.StandingCounts.String() {
+			why += " (" + r.fact.Why + ")"
+		}
+		return append([]string{r.fact.Name, r.word.Source, r.word.Value, why}, r.word.times()...)
+	})
+}
+
+// times prints how old a word is: for the gateway, for a policy and for the source.
+func (w *ExplainedWord) times() []string {
+	age, observed, failing := "", "", ""
+	if w.AgeSeconds != nil {
+		age = "confirmed " + (time.Duration(*w.AgeSeconds) * time.Second).String() + " ago"
+	}
+	if w.ObservedAt != nil {
+		observed = "of " + w.ObservedAt.Format(time.RFC3339)
+	}
+	if w.Failing {
+		failing = "failing"
+	}
+	return []string{age, w.Freshness, observed, failing}
+}
+
+// ConflictText prints what each source says about the facts on which they disagree,
+// as [Explanation.String] does; "" if they agree.
+func ConflictText(facts []ExplainedFact) string {
+	var b strings.Builder
+	writeConflicts(&b, facts)
 	return b.String()
 }
 

@@ -44,7 +44,7 @@ func FuzzCheckPolicy(f *testing.F) {
 			needsUser = needsUser || p.Requirements[i].Kind == decision.RequireUser
 		}
 		for _, q := range []*decision.Request{stranger, request(source(now), laptop(now), now), request(source(now), nil, now)} {
-			x := Explain(p, set.Engine, q)
+			x := Explain(p, set.Engine, q, nil)
 			if x.String() == "" || len(x.Requirements) != len(p.Requirements) {
 				t.Errorf("explanation of %d requirements: %s", len(p.Requirements), x)
 			}

@@ -200,6 +200,14 @@ func (l *List) Sync(ctx context.Context) error {
 	return l.wait(ctx, seq)
 }
 
+// Broken returns why what was revoked last may not be on disk, or nil. It waits
+// for a write that is under way. [List.Sync] repairs it once the disk allows.
+func (l *List) Broken() error {
+	l.state.lockNow()
+	defer l.state.unlock()
+	return l.journal.broken
+}
+
 // Close makes a last attempt to write what is pending, closes the journal and
 // frees it for another list. Matching still works: requests that began under an
 // old configuration may outlive it. A second call does nothing.

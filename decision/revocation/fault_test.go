@@ -137,6 +137,9 @@ func TestFailedWrite(t *testing.T) {
 			if err := l.Sync(ctx); !errors.Is(err, errDisk) {
 				t.Errorf("sync: %v", err)
 			}
+			if err := l.Broken(); !errors.Is(err, errDisk) {
+				t.Errorf("broken: %v", err)
+			}
 			afterKill := openList(t, copyOf(t, path), Options{})
 			if !matchesUser(afterKill, "old") {
 				t.Error("a kill now would lose the old entry")
@@ -147,7 +150,7 @@ func TestFailedWrite(t *testing.T) {
 				t.Error("sync tries again at once; a full disk would be a busy one")
 			}
 			now = now.Add(rewriteInterval)
-			if err := l.Sync(ctx); err != nil {
+			if err := errors.Join(l.Sync(ctx), l.Broken()); err != nil {
 				t.Fatal(err)
 			}
 			e := add(t, l, userEntry("bob"))

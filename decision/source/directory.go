@@ -74,13 +74,29 @@ func (d *Directory) build(id *decision.Identity, causes []decision.Cause) (*deci
 	generation := d.Generation() // before anything is read: a change meanwhile makes this posture old
 	s := d.resolve(id.Device.Keys, causes)
 	p := decision.Merge(s.reports(d, id), s.jitterKey(id))
+	d.complete(p, s, id, generation)
+	if s.settled {
+		id.SetMemo(&d.owner, p)
+	}
+	return p, s
+}
+
+// complete adds to a posture what is not a matter of merging.
+func (d *Directory) complete(p *decision.Posture, s *resolution, id *decision.Identity, generation uint64) {
 	p.Ambiguous = s.ambiguous
 	p.Generation = generation
 	if d.revoked != nil {
 		p.Revoked = d.revoked(id, s.keys)
 	}
-	if s.settled {
-		id.SetMemo(&d.owner, p)
-	}
-	return p, s
+}
+
+// Weigh is Posture for people who ask why: it also tells what every source says
+// about each fact, and which word counts ([decision.Weigh]). It never blocks, asks
+// nobody and remembers nothing.
+func (d *Directory) Weigh(id *decision.Identity) (*decision.Posture, []decision.Word) {
+	generation := d.Generation()
+	s := d.resolve(id.Device.Keys, nil)
+	p, words := decision.Weigh(s.reports(d, id), s.jitterKey(id))
+	d.complete(p, s, id, generation)
+	return p, words
 }

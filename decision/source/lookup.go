@@ -179,12 +179,25 @@ func (r *Runner) ask(key decision.Key) error {
 	}
 	if cause := causeOf(err); cause != decision.CauseNone {
 		r.state.Fail(cause)
+		r.keepError(err)
 	} else {
 		r.state.SetSupplies(r.src.Facts())
 		r.state.Confirm(start)
+		r.keepError(nil)
 	}
 	r.noteHealth(err)
 	return err
+}
+
+// keepError keeps why the last look-up of a source that cannot list failed, for
+// status. That the circuit is open is no reason: what opened it is.
+func (r *Runner) keepError(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	open := errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests)
+	if !open || r.journal.lastErr == nil {
+		r.journal.lastErr = err
+	}
 }
 
 func (r *Runner) observe(result string, took time.Duration) {

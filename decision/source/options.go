@@ -110,10 +110,12 @@ type SyncEvent struct {
 type Health string
 
 // The states. Stale means that the last complete read is older than two polls,
-// or that a guard holds part of it.
+// or that a guard holds part of it. Idle means that the source is only asked about
+// single devices and nobody had to ask yet: nothing is wrong, and nothing known.
 const (
 	HealthOK        Health = "ok"
 	HealthStale     Health = "stale"
 	HealthFailing   Health = "failing"
 	HealthNotLoaded Health = "not_loaded"
+	HealthIdle      Health = "idle"
 )

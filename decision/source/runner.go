@@ -103,6 +103,9 @@ func NewRunner(src Source, o RunnerOptions) *Runner {
 	r.journal.health = HealthNotLoaded
 	r.syncer, _ = src.(Syncer)
 	r.state.Asked = r.syncer == nil
+	if r.state.Asked {
+		r.journal.health = HealthIdle
+	}
 	r.looker, _ = src.(Looker)
 	if k, ok := src.(KindLimited); ok {
 		r.kinds = k.Kinds()

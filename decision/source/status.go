@@ -28,6 +28,8 @@ type Status struct {
 	LastError     string         `json:"last_error,omitempty"`
 	Breaker       string         `json:"breaker"` // closed, half-open or open
 	Generation    uint64         `json:"generation"`
+	// Counters are what the source itself counts; nil if it does not.
+	Counters *Counters `json:"counters,omitempty"`
 }
 
 // Status returns the present state. It reads the whole table: it is meant for
@@ -45,6 +47,13 @@ func (r *Runner) Status() Status {
 		s.LastError = j.lastErr.Error()
 	}
 	r.mu.Unlock()
+	if r.syncer == nil && r.state.Loaded() { // its look-ups, not sweeps, are what counts
+		s.Confirmed = time.Now().Add(-time.Duration(decision.Mono(time.Now()) - r.state.Confirmed()))
+	}
+	if c, ok := r.src.(Counting); ok {
+		counters := c.Counters()
+		s.Counters = &counters
+	}
 	if v := r.view.Load(); v != nil {
 		s.Devices, s.Users, s.AmbiguousKeys = v.table.Len(), v.table.Users(), v.table.AmbiguousKeys()
 		s.ByCompliance = v.table.complianceCounts()
@@ -66,8 +75,10 @@ func (r *Runner) health() Health {
 	held, sweepErr := r.journal.held != nil, r.journal.lastErr
 	r.mu.Unlock()
 	switch {
-	case !r.state.Loaded():
+	case !r.state.Loaded() && r.syncer != nil:
 		return HealthNotLoaded
+	case !r.state.Loaded() && r.state.Failing() == decision.CauseNone:
+		return HealthIdle
 	case sweepErr != nil || !held && r.state.Failing() != decision.CauseNone:
 		return HealthFailing
 	case held || r.syncer != nil && decision.Mono(time.Now())-r.state.Confirmed() > int64(2*r.o.Poll):

@@ -157,11 +157,17 @@ func (t *Table) All() iter.Seq2[int, decision.Verdict] {
 
 // complianceCounts counts the devices by compliance.
 func (t *Table) complianceCounts() map[string]int {
-	counts := map[string]int{}
+	var all [256]int
 	f := &fields[complianceField]
 	for row, off := range t.offs {
 		if off != dead {
-			counts[decision.Compliance(f.in(t.facts[row])).String()]++
+			all[f.in(t.facts[row])]++
+		}
+	}
+	counts := map[string]int{}
+	for c, n := range all {
+		if n > 0 {
+			counts[decision.Compliance(c).String()] += n
 		}
 	}
 	return counts

@@ -156,6 +156,9 @@ func TestNACOnly(t *testing.T) {
 			require compliant
 		}`,
 	})
+	if n, ok := s.gateway.Metric(`gatehouse_source_state{source="nac"}`); !ok || n != 4 {
+		t.Errorf("state before the first question: %v, %v; want 4, idle", n, ok)
+	}
 	d := s.device(emulator.CaseNACOnly)
 	token := func(id emulator.GUID) string {
 		return s.issuer.Token(rig.Claims{"deviceid": id.String()})
@@ -165,6 +168,12 @@ func TestNACOnly(t *testing.T) {
 	}
 	if n, reasons := s.ask("app", token(emulator.MustGUID("99999999-1111-4111-8111-999999999999"))); n != 403 || !slices.Equal(reasons, []string{"device_unknown"}) {
 		t.Errorf("unknown to NAC: %d %v", n, reasons)
+	}
+	if n, ok := s.gateway.Metric(`gatehouse_source_state{source="nac"}`); !ok || n != 0 {
+		t.Errorf("state after it: %v, %v; want 0, ok", n, ok)
+	}
+	if n, ok := s.gateway.Metric(`gatehouse_verdict_age_seconds{source="nac"}`); ok {
+		t.Errorf("a source that is only asked has an age of %v: nobody asking would be an alarm", n)
 	}
 	s.tenant.Check(t)
 }

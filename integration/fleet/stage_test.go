@@ -19,6 +19,7 @@ type stage struct {
 	t        *testing.T
 	tenant   *emulator.Server
 	base     string // of the tenant
+	leave    func() // the tenant is gone
 	gateway  *rig.Gateway
 	upstream *rig.Upstream
 	issuer   *rig.Issuer
@@ -31,6 +32,8 @@ type options struct {
 	Policies string
 	Tenant   emulator.Options
 	Kind     string // of the device id in tokens; default entra
+	// Before is called with the tenant before the gateway starts.
+	Before func(*emulator.Server)
 }
 
 // open starts tenant and gateway and waits until the gateway has read it. The
@@ -43,11 +46,14 @@ func open(t *testing.T, o options) *stage {
 	}
 	base, _, stop := s.tenant.Start()
 	t.Cleanup(stop)
-	s.base = base
+	s.base, s.leave = base, stop
 	ca := filepath.Join(t.TempDir(), "tenant-ca.pem")
 	err := os.WriteFile(ca, s.tenant.CAPEM(), 0o600)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if o.Before != nil {
+		o.Before(s.tenant)
 	}
 	replace := strings.NewReplacer("{base}", base, "{ca}", ca)
 	var gates strings.Builder
@@ -99,7 +105,7 @@ func (s *stage) ready() bool {
 		return false
 	}
 	for _, src := range status.Sources {
-		if src.State != "ok" && src.Name != "nac" { // that one is only asked when a request needs it
+		if src.State != "ok" && src.State != "idle" { // idle: only asked when a request needs it
 			return false
 		}
 	}

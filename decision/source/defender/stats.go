@@ -3,6 +3,8 @@ package defender
 import (
 	"maps"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 // The values of [Stats.Mode].
@@ -67,3 +69,11 @@ func (s *Source) publish(p *pass) {
 		st.Problems[what] += n
 	}
 }
+
+// Counters implements [source.Counting].
+func (s *Source) Counters() source.Counters {
+	st := s.Stats()
+	return source.Counters{Skipped: source.SkippedValues(st.Problems), Own: st}
+}
+
+var _ source.Counting = (*Source)(nil)

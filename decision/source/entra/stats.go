@@ -107,3 +107,11 @@ func (t *tally) unusable(place string, err error) {
 		t.rows = append(t.rows, source.BadRow{Place: place, Error: err.Error()})
 	}
 }
+
+// Counters implements [source.Counting].
+func (s *Source) Counters() source.Counters {
+	st := s.Stats()
+	return source.Counters{Skipped: source.SkippedValues(st.Problems), Own: st}
+}
+
+var _ source.Counting = (*Source)(nil)

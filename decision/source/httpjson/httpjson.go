@@ -166,6 +166,10 @@ var (
 	_ source.Syncer = listed{}
 	_ source.Looker = full{}
 	_ source.Syncer = full{}
+
+	_ source.Counting = looking{}
+	_ source.Counting = listed{}
+	_ source.Counting = full{}
 )
 
 // New checks o and returns a source. It does not call the service. The error
@@ -192,6 +196,21 @@ func (p *point) Facts() decision.FactSet { return p.mapping.facts }
 
 // Unknowns returns how often each field could not be filled.
 func (p *point) Unknowns() []Unknown { return p.mapping.unknowns() }
+
+// Counters implements [source.Counting]. A field that the service leaves out of an
+// answer is no fault and not counted here.
+func (p *point) Counters() source.Counters {
+	unknowns := p.mapping.unknowns()
+	c := source.Counters{Own: struct {
+		Unknowns []Unknown `json:"unknowns,omitempty"`
+	}{unknowns}}
+	for _, u := range unknowns {
+		if u.Reason != reasonNames[absent] {
+			c.Skipped = append(c.Skipped, source.SkippedValue{Field: u.Field, Reason: u.Reason, Count: u.Count})
+		}
+	}
+	return c
+}
 
 // Close gives idle connections back.
 func (p *point) Close() { p.client.close() }

@@ -127,6 +127,9 @@ func TestSilentConnector(t *testing.T) {
 	clock := time.Now()
 	r := start(t, emulator.Options{}, Options{Now: func() time.Time { return clock }})
 	d := r.find(t, emulator.CaseHealthy)
+	if c := r.Counters(); c.SilentPartners != nil {
+		t.Errorf("before connectors were read: %v", c.SilentPartners)
+	}
 	set := func(state string) {
 		r.ms.Update(func(f *emulator.Fleet) {
 			for _, c := range f.Connectors {
@@ -149,6 +152,9 @@ func TestSilentConnector(t *testing.T) {
 	}
 	if names := r.Stats().SilentPlatforms; len(names) == 0 {
 		t.Error("no platform is reported silent")
+	}
+	if c := r.Counters(); !c.SilentPartners["windows"] || len(c.SilentPartners) != 4 || c.Own == nil {
+		t.Errorf("counters: %+v", c)
 	}
 	set("enabled")
 	if table = r.sync(t); table == nil || verdict(t, table, d).Risk != decision.LevelNone {

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/gatehouse-project/gatehouse/decision/source"
 	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
 )
 
@@ -84,3 +85,18 @@ func (s *Source) barred(what string) bool {
 	age := s.o.Now().Sub(at)
 	return ok && age >= 0 && age < barredFor
 }
+
+// Counters implements [source.Counting]. The partners are threat defence
+// connectors (Graph mobileThreatDefenseConnector).
+func (s *Source) Counters() source.Counters {
+	st := s.Stats()
+	c := source.Counters{Skipped: source.SkippedValues(st.Fields), Refused: st.Refused, Own: st}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tenant.connectorsRead {
+		c.SilentPartners = s.tenant.silentByPlatform()
+	}
+	return c
+}
+
+var _ source.Counting = (*Source)(nil)

@@ -21,6 +21,19 @@ type tenant struct {
 	// respond; the unknown platform stands for any.
 	silent       [decision.NumPlatforms]bool
 	connectorsAt time.Time
+	// connectorsRead is true once they could be read.
+	connectorsRead bool
+}
+
+// connectorPlatforms are those that a threat defense connector can be for.
+var connectorPlatforms = []decision.Platform{decision.Android, decision.IOS, decision.Windows, decision.MacOS}
+
+func (t *tenant) silentByPlatform() map[string]bool {
+	all := map[string]bool{}
+	for _, p := range connectorPlatforms {
+		all[p.String()] = t.silent[p]
+	}
+	return all
 }
 
 func (t *tenant) silentNames() []string {
@@ -151,6 +164,7 @@ func (s *Source) readConnectors(ctx context.Context, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tenant.connectorsAt = now
+	s.tenant.connectorsRead = s.tenant.connectorsRead || err == nil
 	if err == nil && silent != s.tenant.silent {
 		s.tenant.silent = silent
 		s.pagedDue = s.pagedDue || !s.lastFull.IsZero()

@@ -21,6 +21,12 @@ type Call = msgraph.Call
 // Scope is how much of one published limit is used.
 type Scope = msgraph.Scope
 
+// CircuitState is how the circuit breaker of one endpoint stands.
+type CircuitState = msgraph.CircuitState
+
+// TokenState is how the token for one service stands.
+type TokenState = msgraph.TokenState
+
 // TokenClaims are what an access token says about the application.
 type TokenClaims = msgraph.TokenClaims
 
@@ -50,3 +56,6 @@ func CloudNames() []string { return msgraph.CloudNames() }
 // EndpointNames lists the values of the endpoint label of a [Call], for metrics
 // that start at 0.
 func EndpointNames() []string { return msgraph.EndpointNames() }
+
+// TokenFailures lists the values of TokenState.Failure, for metrics.
+func TokenFailures() []string { return msgraph.TokenFailures() }

@@ -3,6 +3,8 @@ package nac
 import (
 	"maps"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 // Stats are the counters of a [Source] since its start.
@@ -49,3 +51,11 @@ func (s *Source) problem(field, reason string) {
 		st.Problems[field+": "+reason]++
 	})
 }
+
+// Counters implements [source.Counting].
+func (s *Source) Counters() source.Counters {
+	st := s.Stats()
+	return source.Counters{Skipped: source.SkippedValues(st.Problems), Own: st}
+}
+
+var _ source.Counting = (*Source)(nil)

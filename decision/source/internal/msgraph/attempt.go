@@ -52,7 +52,7 @@ func (c *Client) attempt(ctx context.Context, p *prepared, token string) (*Answe
 	if e != nil && e.RequestID == "" && a != nil {
 		e.RequestID = clean(a.Header.Get("request-id"))
 	}
-	c.o.Observe(Call{Endpoint: p.Endpoint, Status: statusClass(status), Throttled: e != nil && e.Kind == KindThrottled, Took: time.Since(start)})
+	c.observe(p.Endpoint, status, e, start)
 	if e != nil {
 		return nil, e
 	}

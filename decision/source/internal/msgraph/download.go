@@ -39,7 +39,7 @@ func (c *Client) Download(ctx context.Context, ep Endpoint, link string, limit i
 	if e != nil && e.cause != nil && ctx.Err() != nil {
 		e = ended(ep, ctx.Err(), "no file in time")
 	}
-	c.o.Observe(Call{Endpoint: ep, Status: statusClass(status), Throttled: e != nil && e.Kind == KindThrottled, Took: time.Since(start)})
+	c.observe(ep, status, e, start)
 	if e != nil {
 		return nil, e
 	}

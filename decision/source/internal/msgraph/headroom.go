@@ -4,11 +4,11 @@ import "time"
 
 // Scope is how much of one published limit is used.
 type Scope struct {
-	Name           string
-	Spent          int           // calls in the present window
-	Budget         int           // our share of the limit, in calls per window
-	Per            time.Duration // the window's length
-	ThrottledUntil time.Time     // the service asked us to wait until then; zero: it did not
+	Name           string        `json:"name"`
+	Spent          int           `json:"spent"`                    // calls in the present window
+	Budget         int           `json:"budget"`                   // our share of the limit, in calls per window
+	Per            time.Duration `json:"per"`                      // the window's length, in nanoseconds
+	ThrottledUntil time.Time     `json:"throttled_until,omitzero"` // the service asked us to wait until then; zero: it did not
 }
 
 // Headroom tells per throttle scope what is spent. Of several limits of one

@@ -65,6 +65,7 @@ type Call struct {
 	Endpoint  Endpoint
 	Status    string // 2xx, 3xx, 4xx, 5xx, or error if no answer came
 	Throttled bool   // the service asked us to slow down
+	Failure   string // name of the [Kind] of the failure; empty: it succeeded
 	Took      time.Duration
 }
 
@@ -128,4 +129,13 @@ func isShared(tenant string) bool {
 		return true
 	}
 	return false
+}
+
+// observe reports one call and how it failed, if it did.
+func (c *Client) observe(ep Endpoint, status int, e *Error, start time.Time) {
+	call := Call{Endpoint: ep, Status: statusClass(status), Took: time.Since(start)}
+	if e != nil {
+		call.Throttled, call.Failure = e.Kind == KindThrottled, e.Kind.String()
+	}
+	c.o.Observe(call)
 }
