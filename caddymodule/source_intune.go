@@ -19,7 +19,8 @@ func init() {
 // compliance. Needs the application permissions
 // DeviceManagementManagedDevices.Read.All, for reasons and the tenant's settings
 // DeviceManagementConfiguration.Read.All, and for threat-defence connectors
-// DeviceManagementServiceConfig.Read.All.
+// DeviceManagementServiceConfig.Read.All. RemoteSync needs
+// DeviceManagementManagedDevices.PrivilegedOperations.All too.
 type IntuneSource struct {
 	tenantGuest
 	// FullSweep is the time between two complete listings; default 1 h.
@@ -29,6 +30,9 @@ type IntuneSource struct {
 	// RequirePolicy takes "compliant" for not evaluated where no compliance policy
 	// is assigned and the tenant counts such devices as compliant.
 	RequirePolicy bool `json:"require_policy,omitempty"`
+	// RemoteSync has Intune tell a device to check in when its person asks for a
+	// re-check, at most once in 5 minutes; default off.
+	RemoteSync *bool `json:"remote_sync,omitempty"`
 }
 
 // The pace of the sources that read a Microsoft tenant.
@@ -53,6 +57,7 @@ func (*IntuneSource) CaddyModule() caddy.ModuleInfo {
 //	    full_sweep 1h
 //	    reasons on|off
 //	    require_policy
+//	    remote_sync on|off
 //	    guards off
 //	    guard_bad_rows 1% 5
 //	    guard_changes 20% 20
@@ -62,6 +67,7 @@ func (s *IntuneSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words["full_sweep"] = func(string) error { return duration(d, &s.FullSweep) }
 	words["reasons"] = switchWord(d, &s.Reasons)
 	words["require_policy"] = func(string) error { s.RequirePolicy = true; return nothingMore(d) }
+	words["remote_sync"] = switchWord(d, &s.RemoteSync)
 	return block(d, "source intune", words)
 }
 
@@ -72,6 +78,7 @@ func (s *IntuneSource) SourceName() string { return s.nameOr("intune") }
 func (s *IntuneSource) NewSource(ctx caddy.Context) (source.Source, source.RunnerOptions, error) {
 	o := s.runner(decision.AuthorityManagement, intunePoll)
 	o.Authoritative, o.AskUnknown, o.SyncTimeout = true, true, firstSweep
+	o.CheckIns = isOn(s.RemoteSync, false)
 	err := s.check(leastPoll)
 	if err != nil {
 		return nil, o, err

@@ -31,6 +31,7 @@ type options struct {
 	Policies string
 	Tenant   emulator.Options
 	Kind     string // of the device id in tokens; default entra
+	Forbid   string // a permission that the gateway's application lacks
 }
 
 // open starts tenant and gateway and waits until the gateway has read it. The
@@ -40,6 +41,9 @@ func open(t *testing.T, o options) *stage {
 	s := &stage{
 		t: t, tenant: emulator.New(o.Tenant), upstream: rig.NewUpstream(t),
 		issuer: rig.NewIssuer(t, "https://idp.corp.example"), port: rig.FreePort(t),
+	}
+	if o.Forbid != "" {
+		s.tenant.Grant(o.Forbid, false)
 	}
 	base, _, stop := s.tenant.Start()
 	t.Cleanup(stop)

@@ -86,6 +86,8 @@ type Source struct {
 var (
 	_ source.Syncer = (*Source)(nil)
 	_ source.Looker = (*Source)(nil)
+
+	_ source.CheckInRequester = (*Source)(nil)
 )
 
 // New returns a source. It does no remote work.
