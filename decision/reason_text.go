@@ -47,8 +47,8 @@ type language struct {
 	managers [numManagers]manager
 	// openApp is what to do in an app that the operator named {0}.
 	openApp string
-	date   func(time.Time) string
-	more   string // ends a list that was cut; {0} is the number left out
+	date    func(time.Time) string
+	more    string // ends a list that was cut; {0} is the number left out
 }
 
 // languages is filled once and only read afterwards.

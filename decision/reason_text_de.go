@@ -71,7 +71,7 @@ var german = language{
 	date: func(t time.Time) string {
 		return fmt.Sprintf("%d. %s %d, %s Uhr UTC", t.Day(), deMonths[t.Month()-1], t.Year(), t.Format("15:04"))
 	},
-	more: " und {0} weitere",
+	more:    " und {0} weitere",
 	openApp: "Öffnen Sie auf diesem Gerät {0} und folgen Sie den Hinweisen dort.",
 	managers: [numManagers]manager{
 		ManagerIntune: {

@@ -61,8 +61,8 @@ var (
 )
 
 var english = language{
-	date: func(t time.Time) string { return t.Format("2 January 2006, 15:04 UTC") },
-	more: " and {0} more",
+	date:    func(t time.Time) string { return t.Format("2 January 2006, 15:04 UTC") },
+	more:    " and {0} more",
 	openApp: "Open {0} on this device and do what it asks for.",
 	managers: [numManagers]manager{
 		ManagerIntune: {

@@ -89,7 +89,7 @@ func TestEscaping(t *testing.T) {
 			pg := &Page{
 				Kind: kind, Lang: value, DecisionID: value, Device: value, User: value, RetryPath: "/" + value, ManageURL: "https://x.example/" + value,
 				Management: decision.Management{Manager: decision.ManagerPartner, App: value},
-				Accepts: Accepts{Issuers: slices.Repeat([]string{value}, 100), Certificate: true}, Now: time.Unix(0, 0),
+				Accepts:    Accepts{Issuers: slices.Repeat([]string{value}, 100), Certificate: true}, Now: time.Unix(0, 0),
 			}
 			for r := decision.NoReason; r < decision.NumReasons; r++ {
 				for e := decision.EffectNone; e <= decision.EffectBlock; e++ {

@@ -116,7 +116,7 @@ func TestRemoteSyncFails(t *testing.T) {
 	t.Parallel()
 	for fault, want := range map[emulator.Fault]string{
 		{Kind: emulator.Status, Status: http.StatusInternalServerError}: "failed",
-		{Kind: emulator.Throttle429, RetryAfter: "60"}:                   "throttled",
+		{Kind: emulator.Throttle429, RetryAfter: "60"}:                  "throttled",
 	} {
 		s := open(t, options{Sources: slowly, Policies: slowPolicy})
 		defer s.tenant.Fail("graph/syncDevice", fault)()

@@ -38,6 +38,9 @@ type Stats struct {
 	// SilentPlatforms are the platforms whose threat defense connector does not
 	// respond.
 	SilentPlatforms []string `json:"silent_platforms,omitempty"`
+	// HealthDue is how many computers wait to be asked about (Protection,
+	// Attestation) for the first time.
+	HealthDue int `json:"health_due"`
 	// Refused counts reads of settings, connectors and reasons, and requests to
 	// check in, that failed.
 	Refused map[string]int `json:"refused,omitempty"`
@@ -55,6 +58,11 @@ func (s *Source) Stats() Stats {
 	st.ReasonsDue, st.Unproven = len(s.reasons.due), len(s.proofs.pending)
 	st.LastFull, st.LastPaged = s.lastFull, s.lastPaged
 	st.SilentPlatforms = s.tenant.silentNames()
+	for _, h := range s.healths {
+		if h.asked.IsZero() {
+			st.HealthDue++
+		}
+	}
 	return st
 }
 
