@@ -42,14 +42,14 @@ func (p *Portal) check() error {
 		return nil
 	}
 	if p.Name == "" || utf8.RuneCountInString(p.Name) > 64 || decision.DisplayText(p.Name) != p.Name {
-		return errors.New("portal: the name is plain text of 1 to 64 characters")
+		return errors.New("portal: the name must be plain text of 1 to 64 characters")
 	}
 	if p.URL == "" {
 		return nil
 	}
 	u, err := url.Parse(p.URL)
 	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(p.URL) > 2048 {
-		return errors.New("portal: the address is an https URL without a user")
+		return errors.New("portal: the address must be an https URL without a user")
 	}
 	return nil
 }

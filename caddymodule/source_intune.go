@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -33,6 +34,16 @@ type IntuneSource struct {
 	// RemoteSync has Intune tell a device to check in when its person asks for a
 	// re-check, at most once in 5 minutes; default off.
 	RemoteSync *bool `json:"remote_sync,omitempty"`
+	// WindowsProtection reads whether the antivirus of a Windows computer works and
+	// what it found: the facts antivirus and malware. Default off: it costs a call
+	// for each computer and check-in.
+	WindowsProtection *bool `json:"windows_protection,omitempty"`
+	// HealthAttestation reads what a Windows computer measured when it started: the
+	// fact secure_boot, and BitLocker. Default off, for the same reason.
+	HealthAttestation *bool `json:"health_attestation,omitempty"`
+	// AndroidPatchWithin takes an Android device for updated if its security patch
+	// level is not older. Default: Intune says nothing about updates.
+	AndroidPatchWithin caddy.Duration `json:"android_patch_within,omitempty"`
 }
 
 // The pace of the sources that read a Microsoft tenant.
@@ -58,6 +69,9 @@ func (*IntuneSource) CaddyModule() caddy.ModuleInfo {
 //	    reasons on|off
 //	    require_policy
 //	    remote_sync on|off
+//	    windows_protection on|off
+//	    health_attestation on|off
+//	    android_patch_within 90d
 //	    guards off
 //	    guard_bad_rows 1% 5
 //	    guard_changes 20% 20
@@ -68,6 +82,18 @@ func (s *IntuneSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words["reasons"] = switchWord(d, &s.Reasons)
 	words["require_policy"] = func(string) error { s.RequirePolicy = true; return nothingMore(d) }
 	words["remote_sync"] = switchWord(d, &s.RemoteSync)
+	words["windows_protection"] = switchWord(d, &s.WindowsProtection)
+	words["health_attestation"] = switchWord(d, &s.HealthAttestation)
+	words["android_patch_within"] = func(string) error {
+		err := duration(d, &s.AndroidPatchWithin)
+		if err == nil {
+			err = s.checkPatch()
+			if err != nil {
+				err = d.Err(err.Error())
+			}
+		}
+		return err
+	}
 	return block(d, "source intune", words)
 }
 
@@ -80,14 +106,29 @@ func (s *IntuneSource) NewSource(ctx caddy.Context) (source.Source, source.Runne
 	o.Authoritative, o.AskUnknown, o.SyncTimeout = true, true, firstSweep
 	o.CheckIns = isOn(s.RemoteSync, false)
 	err := s.check(leastPoll)
+	if err == nil {
+		err = s.checkPatch()
+	}
 	if err != nil {
 		return nil, o, err
 	}
 	src, err := intune.New(intune.Options{
 		Client: s.client, FullSweep: time.Duration(s.FullSweep), Reasons: isOn(s.Reasons, true), StrictDefault: s.RequirePolicy,
-		Logger: sourceLogger(ctx),
+		Protection: isOn(s.WindowsProtection, false), Attestation: isOn(s.HealthAttestation, false),
+		PatchWithin: time.Duration(s.AndroidPatchWithin), Logger: sourceLogger(ctx),
 	})
 	return src, o, err
+}
+
+// leastPatch is the time between two patch levels.
+const leastPatch = 30 * 24 * time.Hour
+
+// checkPatch finds a slip of the unit.
+func (s *IntuneSource) checkPatch() error {
+	if d := time.Duration(s.AndroidPatchWithin); d != 0 && d < leastPatch {
+		return errors.New("android_patch_within is below 30d: patch levels are dated by the month")
+	}
+	return nil
 }
 
 var (
