@@ -84,7 +84,8 @@ var german = language{
 			steps{"Öffnen Sie Softwarecenter > Gerätekonformität und wählen Sie „Konformität prüfen“."},
 		},
 		ManagerPartner: {
-			steps{}, "Die Geräteverwaltung Ihrer Firma betreut dieses Gerät.",
+			steps{},
+			"Die Geräteverwaltung Ihrer Firma betreut dieses Gerät.",
 			steps{"Öffnen Sie auf diesem Gerät die App der Geräteverwaltung Ihrer Firma und folgen Sie ihr."},
 		},
 	},

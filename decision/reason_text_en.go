@@ -75,7 +75,8 @@ var english = language{
 			steps{"Open Software Center > Device compliance and choose \"Check compliance\"."},
 		},
 		ManagerPartner: {
-			steps{}, "Your company's device management looks after this device.",
+			steps{},
+			"Your company's device management looks after this device.",
 			steps{"Open your company's device management app on this device and do what it asks for."},
 		},
 	},

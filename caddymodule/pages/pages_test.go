@@ -186,28 +186,40 @@ func TestManaged(t *testing.T) {
 	}{
 		{"unknown", Page{Findings: device}, nil, []string{"manages this device", "looks after", "Company Portal"}},
 		{
-			"Intune", Page{Findings: device, Platform: decision.IOS, Management: decision.Management{Manager: decision.ManagerIntune}},
-			[]string{"Microsoft Intune manages this device. Open Company Portal, tap Devices"}, nil,
+			"Intune",
+			Page{Findings: device, Platform: decision.IOS, Management: decision.Management{Manager: decision.ManagerIntune}},
+			[]string{"Microsoft Intune manages this device. Open Company Portal, tap Devices"},
+			nil,
 		},
 		{
-			"steps said already", Page{Findings: []decision.Finding{{Reason: decision.Noncompliant, Effect: b}}, Platform: decision.Windows, Management: decision.Management{Manager: decision.ManagerIntune}},
-			[]string{"<p>Open Company Portal, select", `Microsoft Intune manages this device.</p>`}, nil,
+			"steps said already",
+			Page{Findings: []decision.Finding{{Reason: decision.Noncompliant, Effect: b}}, Platform: decision.Windows, Management: decision.Management{Manager: decision.ManagerIntune}},
+			[]string{"<p>Open Company Portal, select", `Microsoft Intune manages this device.</p>`},
+			nil,
 		},
 		{
-			"Configuration Manager", Page{Findings: []decision.Finding{{Reason: decision.Noncompliant, Effect: b}}, Platform: decision.Windows, Management: decision.Management{Manager: decision.ManagerConfigMgr}},
-			[]string{"Configuration Manager manages this device.", "<p>Open Software Center"}, []string{"Company Portal"},
+			"Configuration Manager",
+			Page{Findings: []decision.Finding{{Reason: decision.Noncompliant, Effect: b}}, Platform: decision.Windows, Management: decision.Management{Manager: decision.ManagerConfigMgr}},
+			[]string{"Configuration Manager manages this device.", "<p>Open Software Center"},
+			[]string{"Company Portal"},
 		},
 		{
-			"partner, in German", Page{Lang: "de", Findings: device, Platform: decision.MacOS, Management: decision.Management{Manager: decision.ManagerPartner, App: "<Hub>"}, ManageURL: "https://hub.example/"},
-			[]string{"Die Geräteverwaltung Ihrer Firma betreut dieses Gerät.", "&lt;Hub&gt; und folgen", "&lt;Hub&gt; öffnen</a>"}, []string{"Unternehmensportal"},
+			"partner, in German",
+			Page{Lang: "de", Findings: device, Platform: decision.MacOS, Management: decision.Management{Manager: decision.ManagerPartner, App: "<Hub>"}, ManageURL: "https://hub.example/"},
+			[]string{"Die Geräteverwaltung Ihrer Firma betreut dieses Gerät.", "&lt;Hub&gt; und folgen", "&lt;Hub&gt; öffnen</a>"},
+			[]string{"Unternehmensportal"},
 		},
 		{
-			"the account is at fault", Page{Findings: []decision.Finding{{Reason: decision.GroupMissing, Effect: b}}, Management: decision.Management{Manager: decision.ManagerIntune}},
-			nil, []string{"manages this device"},
+			"the account is at fault",
+			Page{Findings: []decision.Finding{{Reason: decision.GroupMissing, Effect: b}}, Management: decision.Management{Manager: decision.ManagerIntune}},
+			nil,
+			[]string{"manages this device"},
 		},
 		{
-			"undecided", Page{Kind: Undecided, Findings: []decision.Finding{{Reason: decision.SourceFailing, Effect: decision.EffectUndecided}}, Management: decision.Management{Manager: decision.ManagerIntune}},
-			nil, []string{"manages this device"},
+			"undecided",
+			Page{Kind: Undecided, Findings: []decision.Finding{{Reason: decision.SourceFailing, Effect: decision.EffectUndecided}}, Management: decision.Management{Manager: decision.ManagerIntune}},
+			nil,
+			[]string{"manages this device"},
 		},
 	}
 	p := newPages(t)
