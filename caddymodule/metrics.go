@@ -71,7 +71,7 @@ func newMeters() *meters {
 			Namespace: "gatehouse", Name: "foreign_certificates_total",
 			Help: "Requests with a client certificate that is not of our trust pool.",
 		}),
-		requests: counter("source_requests_total", "Reads and look-ups at a source.", "source", "result"),
+		requests: counter("source_requests_total", "Reads, look-ups and requests to check in at a source.", "source", "result"),
 		reqSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Namespace: "gatehouse", Name: "source_request_duration_seconds", Help: "Time of one read or look-up at a source.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),

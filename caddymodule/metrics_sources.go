@@ -33,6 +33,9 @@ func (m *meters) observe(name string) source.Observer {
 			m.requests.WithLabelValues(name, "lookup_"+result).Inc()
 			m.reqSeconds.WithLabelValues(name).Observe(took.Seconds())
 		},
+		CheckedIn: func(_ string, result source.CheckIn) {
+			m.requests.WithLabelValues(name, "check_in_"+string(result)).Inc()
+		},
 	}
 }
 

@@ -40,6 +40,11 @@ type RecheckSource struct {
 	// Result is refreshed, unknown, throttled, timeout, failed, or later: the source
 	// cannot be asked about one device; its next complete read will tell.
 	Result string `json:"result"`
+	// RemoteSync is what came of telling the device to check in, if the source
+	// does that: asked, asked_recently, unknown, not_supported, not_permitted,
+	// throttled, timeout or failed. After asked the device has to act; the gateway
+	// looks again by itself in the next four minutes.
+	RemoteSync string `json:"remote_sync,omitempty"`
 }
 
 // recheck asks the sources anew about the device that the request itself comes
@@ -136,11 +141,26 @@ func (a *App) refreshDevice(ctx context.Context, id *decision.Identity) Recheck 
 	}
 	asked.Wait()
 	p := a.directory.Posture(id)
+	a.requestCheckIns(ctx, p, out.Sources)
 	out.Compliance = p.ComplianceAt(time.Now(), policy.DefaultAges).String()
 	if !p.Ambiguous {
 		out.Device = p.Name
 	}
 	return out
+}
+
+// requestCheckIns has every source that does so tell the device to check in, all
+// at once: what a source knows is no newer than the device's last check-in. A
+// failure spoils nothing that the re-check found.
+func (a *App) requestCheckIns(ctx context.Context, p *decision.Posture, to []RecheckSource) {
+	if p.Ambiguous {
+		return
+	}
+	var asked sync.WaitGroup
+	for i, s := range a.sources {
+		asked.Go(func() { to[i].RemoteSync = string(s.runner.RequestCheckIn(ctx, p.Keys)) })
+	}
+	asked.Wait()
 }
 
 // refresh asks the source, by the first id that it can be asked by and knows.

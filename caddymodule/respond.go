@@ -110,6 +110,8 @@ type problem struct {
 	MaxAge     int64           `json:"max_age,omitempty"` // seconds
 	RetryAfter int             `json:"retry_after,omitempty"`
 	Support    *Support        `json:"support,omitempty"`
+	// Management is who manages the device, where the device is at fault.
+	Management *problemManagement `json:"management,omitempty"`
 }
 
 type problemReason struct {
@@ -147,9 +149,11 @@ func (a *App) writeProblem(w http.ResponseWriter, r *http.Request, x *exchange, 
 		Type: problemType(d), Title: titles[d.Outcome], Status: status, Outcome: d.Outcome.String(),
 		DecisionID: x.id, Reasons: []problemReason{}, Support: a.Support,
 	}
+	management, link := a.management(x.req.Posture)
+	p.Management = problemManagementOf(management, link, d, lang, platform)
 	for i := range d.Findings {
 		f := &d.Findings[i]
-		t := f.Text(lang, platform)
+		t := f.TextBy(lang, platform, management)
 		pr := problemReason{
 			Code: f.Reason.Code(), Message: t.Message, Remediation: t.Remediation,
 			Parameter: f.Param, FixedBy: string(f.Reason.FixedBy()),
@@ -201,6 +205,7 @@ func (a *App) writePage(w http.ResponseWriter, r *http.Request, x *exchange, d *
 	if x.req.Identity != nil {
 		pg.Device, pg.User = x.req.Posture.Name, x.req.Identity.User.Name
 	}
+	pg.Management, pg.ManageURL = a.management(x.req.Posture)
 	err := a.pages.Write(w, pg)
 	if err != nil {
 		a.log.Error("rendering page", zap.Error(err), zap.String("decision_id", x.id))

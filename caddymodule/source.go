@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/exp/zapslog"
 
+	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/source"
 	"github.com/gatehouse-project/gatehouse/decision/source/microsoft"
 )
@@ -78,6 +79,10 @@ type pooledSource struct {
 	lists  bool // all its devices; otherwise it is only asked about single ones
 	looks  bool // can be asked about a single device
 	remote bool // over the network: what it supplies is known before it answered
+
+	// manager is the system that portal belongs to; unknown if there is no portal.
+	manager decision.Manager
+	portal  Portal
 }
 
 func (a *App) provisionSources(ctx caddy.Context) error {
@@ -151,6 +156,7 @@ func (a *App) newSource(ctx caddy.Context, sm SourceModule, index int) (*pooledS
 		end = func() { runner.Stop(); c.Close() }
 	}
 	s := &pooledSource{background: background{begin: runner.Start, end: end}, runner: runner, lists: syncs, looks: looks, remote: o.Remote}
+	s.manager, s.portal = a.portalOf(sm)
 	shared := a.shared // not a: the source outlives this configuration
 	s.runner.OnChange(func() { shared.generation.Add(1) })
 	err = s.runner.Load(ctx)

@@ -54,6 +54,10 @@ type HTTPJSONSource struct {
 	// Supplementary sources say nothing about whether a device exists.
 	Supplementary bool `json:"supplementary,omitempty"`
 
+	// Portal is where people look after the devices that this system manages. The
+	// page of a refused device names it.
+	Portal *Portal `json:"portal,omitempty"`
+
 	// Map says where the normalised fields are found.
 	Map []HTTPJSONField `json:"map,omitempty"`
 }
@@ -135,6 +139,7 @@ func (s *HTTPJSONSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		"timeout": func(string) error { return duration(d, &s.Timeout) },
 		"poll":    pollWord(d, &s.Poll, time.Second),
 		"bearer":  func(string) error { return value(d, &s.Bearer) },
+		"portal":  func(string) error { return parsePortal(d, &s.Portal) },
 		"supplementary": func(string) error {
 			s.Supplementary = true
 			return nothingMore(d)
@@ -293,6 +298,10 @@ func (s *HTTPJSONSource) options(resolve func(string) (string, error)) (httpjson
 	o := httpjson.Options{
 		Name: s.Name, Item: s.Item, Kinds: s.Kinds, NotFound: s.NotFound, Username: s.Username, Timeout: time.Duration(s.Timeout),
 	}
+	err := s.Portal.check()
+	if err != nil {
+		return o, err
+	}
 	for _, secret := range []string{s.Bearer, s.Password} {
 		if secret != "" && !isPlaceholder(secret) {
 			return o, errors.New("a secret " + readable)
@@ -347,7 +356,7 @@ func (s *HTTPJSONSource) options(resolve func(string) (string, error)) (httpjson
 		}
 		o.Map = append(o.Map, field)
 	}
-	err := s.check()
+	err = s.check()
 	if err == nil && s.Name == "" {
 		err = errors.New("it needs a name")
 	}

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"errors"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -19,7 +20,8 @@ func init() {
 // compliance. Needs the application permissions
 // DeviceManagementManagedDevices.Read.All, for reasons and the tenant's settings
 // DeviceManagementConfiguration.Read.All, and for threat-defence connectors
-// DeviceManagementServiceConfig.Read.All.
+// DeviceManagementServiceConfig.Read.All. RemoteSync needs
+// DeviceManagementManagedDevices.PrivilegedOperations.All too.
 type IntuneSource struct {
 	tenantGuest
 	// FullSweep is the time between two complete listings; default 1 h.
@@ -29,6 +31,19 @@ type IntuneSource struct {
 	// RequirePolicy takes "compliant" for not evaluated where no compliance policy
 	// is assigned and the tenant counts such devices as compliant.
 	RequirePolicy bool `json:"require_policy,omitempty"`
+	// RemoteSync has Intune tell a device to check in when its person asks for a
+	// re-check, at most once in 5 minutes; default off.
+	RemoteSync *bool `json:"remote_sync,omitempty"`
+	// WindowsProtection reads whether the antivirus of a Windows computer works and
+	// what it found: the facts antivirus and malware. Default off: it costs a call
+	// for each computer and check-in.
+	WindowsProtection *bool `json:"windows_protection,omitempty"`
+	// HealthAttestation reads what a Windows computer measured when it started: the
+	// fact secure_boot, and BitLocker. Default off, for the same reason.
+	HealthAttestation *bool `json:"health_attestation,omitempty"`
+	// AndroidPatchWithin takes an Android device for updated if its security patch
+	// level is not older. Default: Intune says nothing about updates.
+	AndroidPatchWithin caddy.Duration `json:"android_patch_within,omitempty"`
 }
 
 // The pace of the sources that read a Microsoft tenant.
@@ -53,6 +68,10 @@ func (*IntuneSource) CaddyModule() caddy.ModuleInfo {
 //	    full_sweep 1h
 //	    reasons on|off
 //	    require_policy
+//	    remote_sync on|off
+//	    windows_protection on|off
+//	    health_attestation on|off
+//	    android_patch_within 90d
 //	    guards off
 //	    guard_bad_rows 1% 5
 //	    guard_changes 20% 20
@@ -62,6 +81,19 @@ func (s *IntuneSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words["full_sweep"] = func(string) error { return duration(d, &s.FullSweep) }
 	words["reasons"] = switchWord(d, &s.Reasons)
 	words["require_policy"] = func(string) error { s.RequirePolicy = true; return nothingMore(d) }
+	words["remote_sync"] = switchWord(d, &s.RemoteSync)
+	words["windows_protection"] = switchWord(d, &s.WindowsProtection)
+	words["health_attestation"] = switchWord(d, &s.HealthAttestation)
+	words["android_patch_within"] = func(string) error {
+		err := duration(d, &s.AndroidPatchWithin)
+		if err == nil {
+			err = s.checkPatch()
+			if err != nil {
+				err = d.Err(err.Error())
+			}
+		}
+		return err
+	}
 	return block(d, "source intune", words)
 }
 
@@ -72,15 +104,31 @@ func (s *IntuneSource) SourceName() string { return s.nameOr("intune") }
 func (s *IntuneSource) NewSource(ctx caddy.Context) (source.Source, source.RunnerOptions, error) {
 	o := s.runner(decision.AuthorityManagement, intunePoll)
 	o.Authoritative, o.AskUnknown, o.SyncTimeout = true, true, firstSweep
+	o.CheckIns = isOn(s.RemoteSync, false)
 	err := s.check(leastPoll)
+	if err == nil {
+		err = s.checkPatch()
+	}
 	if err != nil {
 		return nil, o, err
 	}
 	src, err := intune.New(intune.Options{
 		Client: s.client, FullSweep: time.Duration(s.FullSweep), Reasons: isOn(s.Reasons, true), StrictDefault: s.RequirePolicy,
-		Logger: sourceLogger(ctx),
+		Protection: isOn(s.WindowsProtection, false), Attestation: isOn(s.HealthAttestation, false),
+		PatchWithin: time.Duration(s.AndroidPatchWithin), Logger: sourceLogger(ctx),
 	})
 	return src, o, err
+}
+
+// leastPatch is the time between two patch levels.
+const leastPatch = 30 * 24 * time.Hour
+
+// checkPatch finds a slip of the unit.
+func (s *IntuneSource) checkPatch() error {
+	if d := time.Duration(s.AndroidPatchWithin); d != 0 && d < leastPatch {
+		return errors.New("android_patch_within is below 30d: patch levels are dated by the month")
+	}
+	return nil
 }
 
 var (

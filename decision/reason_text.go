@@ -43,8 +43,12 @@ type language struct {
 	exact map[Reason]map[string]string
 	// topics describe settings of the management authority; see topicOf.
 	topics [numTopics]phrase
-	date   func(time.Time) string
-	more   string // ends a list that was cut; {0} is the number left out
+	// managers describe the systems that manage devices.
+	managers [numManagers]manager
+	// openApp is what to do in an app that the operator named {0}.
+	openApp string
+	date    func(time.Time) string
+	more    string // ends a list that was cut; {0} is the number left out
 }
 
 // languages is filled once and only read afterwards.

@@ -71,7 +71,24 @@ var german = language{
 	date: func(t time.Time) string {
 		return fmt.Sprintf("%d. %s %d, %s Uhr UTC", t.Day(), deMonths[t.Month()-1], t.Year(), t.Format("15:04"))
 	},
-	more: " und {0} weitere",
+	more:    " und {0} weitere",
+	openApp: "Öffnen Sie auf diesem Gerät {0} und folgen Sie den Hinweisen dort.",
+	managers: [numManagers]manager{
+		ManagerIntune: {
+			steps{"Unternehmensportal", Linux: "Microsoft Intune"},
+			"Dieses Gerät wird von Microsoft Intune verwaltet.", deCheckStatus,
+		},
+		ManagerConfigMgr: {
+			steps{"Softwarecenter"},
+			"Dieses Gerät wird vom Configuration Manager verwaltet.",
+			steps{"Öffnen Sie Softwarecenter > Gerätekonformität und wählen Sie „Konformität prüfen“."},
+		},
+		ManagerPartner: {
+			steps{},
+			"Die Geräteverwaltung Ihrer Firma betreut dieses Gerät.",
+			steps{"Öffnen Sie auf diesem Gerät die App der Geräteverwaltung Ihrer Firma und folgen Sie ihr."},
+		},
+	},
 	phrases: [NumReasons]phrase{
 		MalformedRequest:     {"Die Anfrage war nicht richtig aufgebaut.", "", deOpenAgain},
 		AmbiguousCredentials: {"Die Anfrage enthielt mehr als eine Anmeldung.", "", steps{"Schließen Sie alle Browserfenster, öffnen Sie die Seite neu und melden Sie sich einmal an."}},

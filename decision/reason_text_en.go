@@ -61,8 +61,25 @@ var (
 )
 
 var english = language{
-	date: func(t time.Time) string { return t.Format("2 January 2006, 15:04 UTC") },
-	more: " and {0} more",
+	date:    func(t time.Time) string { return t.Format("2 January 2006, 15:04 UTC") },
+	more:    " and {0} more",
+	openApp: "Open {0} on this device and do what it asks for.",
+	managers: [numManagers]manager{
+		ManagerIntune: {
+			steps{"Company Portal", Linux: "Microsoft Intune"},
+			"Microsoft Intune manages this device.", enCheckStatus,
+		},
+		ManagerConfigMgr: {
+			steps{"Software Center"},
+			"Configuration Manager manages this device.",
+			steps{"Open Software Center > Device compliance and choose \"Check compliance\"."},
+		},
+		ManagerPartner: {
+			steps{},
+			"Your company's device management looks after this device.",
+			steps{"Open your company's device management app on this device and do what it asks for."},
+		},
+	},
 	phrases: [NumReasons]phrase{
 		MalformedRequest:     {"The request was not well formed.", "", enOpenAgain},
 		AmbiguousCredentials: {"The request carried more than one sign-in.", "", steps{"Close all browser windows, open the page again and sign in once."}},

@@ -18,6 +18,7 @@ func gallery() map[string]*Page {
 			Kind: k, Lang: lang, Findings: fs, Platform: decision.Windows, Now: now,
 			DecisionID: "7f3a9c52e1b84d06", Device: "LT-MUC-0421", User: "anna.berg@corp.example",
 			RetryPath: "/reports/2026", ManageURL: "https://portal.manage.example/",
+			Management: decision.Management{Manager: decision.ManagerIntune},
 		}
 	}
 	const b, w, u = decision.EffectBlock, decision.EffectWarn, decision.EffectUndecided
@@ -42,6 +43,11 @@ func gallery() map[string]*Page {
 		"request-405-en":  base(BadRequest, "en", decision.Finding{Reason: decision.MethodNotAllowed, Effect: b}),
 		"request-421-de":  base(BadRequest, "de", decision.Finding{Reason: decision.MisdirectedRequest, Effect: b}),
 	}
+	configmgr := base(Blocked, "de", decision.Finding{Reason: decision.Noncompliant, Effect: b})
+	configmgr.Management, configmgr.ManageURL = decision.Management{Manager: decision.ManagerConfigMgr}, ""
+	partner := base(Blocked, "en", decision.Finding{Reason: decision.NotEncrypted, Effect: b})
+	partner.Management, partner.Platform = decision.Management{Manager: decision.ManagerPartner, App: "Contoso Self Service"}, decision.MacOS
+	pages["blocked-configmgr-de"], pages["blocked-partner-en"] = configmgr, partner
 	pages["undecided-en"].RetryAfter = 30 * time.Second
 	pages["undecided-en"].Unsent = true
 	pages["undecided-de"].RetryAfter = 300 * time.Second

@@ -23,6 +23,7 @@ type Labels struct {
 	RequestLead, WhatIsWrong                                string
 
 	TryAgain, Manage                   string
+	OpenApp                            string // %s: the app or portal of the device's manager
 	Help, HelpIT                       string
 	HelpBefore, HelpAfter              string // around the support's name, with punctuation
 	Incident, Time, Device, User, Code string
@@ -68,6 +69,7 @@ var labels = map[string]*Labels{
 
 		TryAgain:   "Try again",
 		Manage:     "Open device management",
+		OpenApp:    "Open %s",
 		Help:       "Need help?",
 		HelpBefore: "Contact",
 		HelpAfter:  " and give them the incident ID.",
@@ -117,6 +119,7 @@ var labels = map[string]*Labels{
 
 		TryAgain:   "Erneut versuchen",
 		Manage:     "Geräteverwaltung öffnen",
+		OpenApp:    "%s öffnen",
 		Help:       "Brauchen Sie Hilfe?",
 		HelpBefore: "Kontakt:",
 		HelpAfter:  ". Nennen Sie dort die Vorgangsnummer.",

@@ -55,8 +55,11 @@ type Page struct {
 	Unsent bool
 	// Now is shown in UTC; left out if zero.
 	Now time.Time
-	// ManageURL leads to the management portal, where opening the device's
-	// page makes Intune check it at once. Only https is shown.
+	// Management is who manages the device. The block page names that system, its
+	// app and what to do there, next to what is wrong with the device.
+	Management decision.Management
+	// ManageURL leads to the system's portal. Only https is shown, and only where
+	// the manager is known.
 	ManageURL string
 	// Accepts lists what the sign-in page says is expected.
 	Accepts Accepts

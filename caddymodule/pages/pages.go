@@ -95,7 +95,7 @@ func sample(kind Kind, lang string) *Page {
 	pg := &Page{
 		Kind: kind, Lang: lang, Platform: decision.Windows, DecisionID: "sample", Device: "sample", User: "sample",
 		RetryAfter: 30 * time.Second, RetryPath: "/", Unsent: true, Now: time.Unix(0, 0),
-		ManageURL: "https://manage.example/", Accepts: Accepts{Issuers: []string{"sample"}, Certificate: true},
+		ManageURL: "https://manage.example/", Management: decision.Management{Manager: decision.ManagerConfigMgr, App: "sample"}, Accepts: Accepts{Issuers: []string{"sample"}, Certificate: true},
 	}
 	for _, e := range []decision.Effect{
 		decision.EffectWarn, decision.EffectStepUp, decision.EffectUndecided, decision.EffectBlock, decision.EffectAuthenticate,

@@ -88,7 +88,8 @@ func TestEscaping(t *testing.T) {
 		for kind := range numKinds + 3 {
 			pg := &Page{
 				Kind: kind, Lang: value, DecisionID: value, Device: value, User: value, RetryPath: "/" + value, ManageURL: "https://x.example/" + value,
-				Accepts: Accepts{Issuers: slices.Repeat([]string{value}, 100), Certificate: true}, Now: time.Unix(0, 0),
+				Management: decision.Management{Manager: decision.ManagerPartner, App: value},
+				Accepts:    Accepts{Issuers: slices.Repeat([]string{value}, 100), Certificate: true}, Now: time.Unix(0, 0),
 			}
 			for r := decision.NoReason; r < decision.NumReasons; r++ {
 				for e := decision.EffectNone; e <= decision.EffectBlock; e++ {
@@ -150,21 +151,90 @@ func TestRetryPath(t *testing.T) {
 func TestManageURL(t *testing.T) {
 	p := newPages(t)
 	finding := []decision.Finding{{Reason: decision.NotEncrypted, Effect: decision.EffectBlock}}
+	intune := decision.Management{Manager: decision.ManagerIntune}
 	tests := []struct {
 		pg   Page
 		want bool
 	}{
-		{Page{ManageURL: "https://portal.example/d", Findings: finding}, true},
-		{Page{ManageURL: "http://portal.example/d", Findings: finding}, false},
-		{Page{ManageURL: "javascript:alert(1)", Findings: finding}, false},
-		{Page{ManageURL: "https://u@portal.example/", Findings: finding}, false},
-		{Page{ManageURL: "https://portal.example/d", Findings: []decision.Finding{{Reason: decision.GroupMissing, Effect: decision.EffectBlock}}}, false},
-		{Page{ManageURL: "https://portal.example/d", Findings: finding, Kind: SignIn}, false},
-		{Page{ManageURL: "https://portal.example/d", Findings: finding, Kind: Undecided}, false},
+		{Page{ManageURL: "https://portal.example/d", Management: intune, Findings: finding}, true},
+		{Page{ManageURL: "https://portal.example/d", Findings: finding}, false}, // nobody knows who manages the device
+		{Page{ManageURL: "http://portal.example/d", Management: intune, Findings: finding}, false},
+		{Page{ManageURL: "javascript:alert(1)", Management: intune, Findings: finding}, false},
+		{Page{ManageURL: "https://u@portal.example/", Management: intune, Findings: finding}, false},
+		{Page{ManageURL: "https://portal.example/d", Management: intune, Findings: []decision.Finding{{Reason: decision.GroupMissing, Effect: decision.EffectBlock}}}, false},
+		{Page{ManageURL: "https://portal.example/d", Management: intune, Findings: finding, Kind: SignIn}, false},
+		{Page{ManageURL: "https://portal.example/d", Management: intune, Findings: finding, Kind: Undecided}, false},
+		{Page{ManageURL: "https://portal.example/d", Management: intune, Findings: finding, Kind: BadRequest}, false},
 	}
 	for i, tt := range tests {
-		if got := strings.Contains(rendered(t, p, &tt.pg), "Open device management"); got != tt.want {
+		if got := strings.Contains(rendered(t, p, &tt.pg), ">Open Company Portal</a>"); got != tt.want {
 			t.Errorf("%d: link shown %t, want %t", i, got, tt.want)
+		}
+	}
+}
+
+// TestManaged: the page names who manages the device and what to do there, once,
+// and only where that is known and the device is at fault.
+func TestManaged(t *testing.T) {
+	const b = decision.EffectBlock
+	device := []decision.Finding{{Reason: decision.NotEncrypted, Effect: b}}
+	tests := []struct {
+		name  string
+		pg    Page
+		shown []string
+		not   []string
+	}{
+		{"unknown", Page{Findings: device}, nil, []string{"manages this device", "looks after", "Company Portal"}},
+		{
+			"Intune",
+			Page{Findings: device, Platform: decision.IOS, Management: decision.Management{Manager: decision.ManagerIntune}},
+			[]string{"Microsoft Intune manages this device. Open Company Portal, tap Devices"},
+			nil,
+		},
+		{
+			"steps said already",
+			Page{Findings: []decision.Finding{{Reason: decision.Noncompliant, Effect: b}}, Platform: decision.Windows, Management: decision.Management{Manager: decision.ManagerIntune}},
+			[]string{"<p>Open Company Portal, select", `Microsoft Intune manages this device.</p>`},
+			nil,
+		},
+		{
+			"Configuration Manager",
+			Page{Findings: []decision.Finding{{Reason: decision.Noncompliant, Effect: b}}, Platform: decision.Windows, Management: decision.Management{Manager: decision.ManagerConfigMgr}},
+			[]string{"Configuration Manager manages this device.", "<p>Open Software Center"},
+			[]string{"Company Portal"},
+		},
+		{
+			"partner, in German",
+			Page{Lang: "de", Findings: device, Platform: decision.MacOS, Management: decision.Management{Manager: decision.ManagerPartner, App: "<Hub>"}, ManageURL: "https://hub.example/"},
+			[]string{"Die Geräteverwaltung Ihrer Firma betreut dieses Gerät.", "&lt;Hub&gt; und folgen", "&lt;Hub&gt; öffnen</a>"},
+			[]string{"Unternehmensportal"},
+		},
+		{
+			"the account is at fault",
+			Page{Findings: []decision.Finding{{Reason: decision.GroupMissing, Effect: b}}, Management: decision.Management{Manager: decision.ManagerIntune}},
+			nil,
+			[]string{"manages this device"},
+		},
+		{
+			"undecided",
+			Page{Kind: Undecided, Findings: []decision.Finding{{Reason: decision.SourceFailing, Effect: decision.EffectUndecided}}, Management: decision.Management{Manager: decision.ManagerIntune}},
+			nil,
+			[]string{"manages this device"},
+		},
+	}
+	p := newPages(t)
+	for _, tt := range tests {
+		got := rendered(t, p, &tt.pg)
+		parseHTML(t, got)
+		for _, s := range tt.shown {
+			if n := strings.Count(got, s); n != 1 {
+				t.Errorf("%s: %q is shown %d times, want once", tt.name, s, n)
+			}
+		}
+		for _, s := range tt.not {
+			if strings.Contains(got, s) {
+				t.Errorf("%s: %q is shown", tt.name, s)
+			}
 		}
 	}
 }

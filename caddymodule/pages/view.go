@@ -35,6 +35,10 @@ type View struct {
 
 	RetryPath string // "" without a link
 	ManageURL string // "" without a link
+	// ManageLabel is the text of that link. Managed says who manages the device and
+	// what to do there; zero if nothing shall be said.
+	ManageLabel string
+	Managed     decision.Text
 	// SelfService is true if at least one thing can be mended by the person.
 	SelfService bool
 
@@ -76,6 +80,14 @@ func (p *Pages) view(pg *Page) *View {
 		ManageURL:   httpsURL(pg.ManageURL),
 	}
 	v.SupportURL = p.support(v.DecisionID, l)
+	v.Managed = pg.Management.Text(lang, pg.Platform)
+	if v.Managed.Message == "" {
+		v.ManageURL = ""
+	}
+	v.ManageLabel = l.Manage
+	if app := pg.Management.AppName(lang, pg.Platform); app != "" {
+		v.ManageLabel = fmt.Sprintf(l.OpenApp, app)
+	}
 	if !pg.Now.IsZero() {
 		now := pg.Now.UTC()
 		v.Time, v.TimeISO = decision.DateText(lang, now), now.Format(time.RFC3339)
@@ -89,6 +101,9 @@ func (p *Pages) view(pg *Page) *View {
 		v.request(pg)
 	default:
 		v.blocked(pg)
+	}
+	if v.Kind != "blocked" {
+		v.ManageURL, v.Managed = "", decision.Text{} // there is nothing to mend
 	}
 	if pg.Unsent {
 		v.Notes = append(v.Notes, l.Unsent)
@@ -120,7 +135,7 @@ func (v *View) blocked(pg *Page) {
 				continue // step_up_unavailable says it already
 			}
 		}
-		device = device || aboutDevice(f.Reason)
+		device = device || AboutDevice(f.Reason)
 		if f.Reason.FixedBy() == decision.ByUser || f.Reason == decision.StepUpUnavailable {
 			you = append(you, v.item(f, pg))
 		} else {
@@ -142,12 +157,13 @@ func (v *View) blocked(pg *Page) {
 	}
 	v.SelfService = len(you) > 0
 	if !device && len(soon) == 0 {
-		v.ManageURL = "" // nothing to mend there
+		v.ManageURL, v.Managed = "", decision.Text{} // nothing to mend there
 	}
 	v.section("you", l.YouFix, you)
 	v.section("it", l.ITFixes, it)
 	v.section("unchecked", l.NotChecked, unchecked)
 	v.section("soon", l.Warned, soon)
+	v.dropSaid()
 	if device && v.SelfService {
 		v.Notes = append(v.Notes, l.AfterFix)
 	}
@@ -156,9 +172,21 @@ func (v *View) blocked(pg *Page) {
 	}
 }
 
+// dropSaid leaves out the steps in the manager's app if a check names them already.
+func (v *View) dropSaid() {
+	for _, s := range v.Sections {
+		for _, item := range s.Items {
+			if item.Remediation == v.Managed.Remediation {
+				v.Managed.Remediation = ""
+				return
+			}
+		}
+	}
+}
+
 func (v *View) undecided(pg *Page) {
 	l := v.Labels
-	v.Kind, v.Title, v.Lead, v.ManageURL = "undecided", l.UndecidedTitle, l.UndecidedLead, ""
+	v.Kind, v.Title, v.Lead = "undecided", l.UndecidedTitle, l.UndecidedLead
 	v.SelfService = true
 	switch s := Seconds(pg.RetryAfter); {
 	case s == 0:
@@ -186,7 +214,7 @@ func (v *View) undecided(pg *Page) {
 
 func (v *View) signIn(pg *Page) {
 	l := v.Labels
-	v.Kind, v.Title, v.Lead, v.Device, v.User, v.ManageURL = "signin", l.SignInTitle, l.SignInLead, "", "", ""
+	v.Kind, v.Title, v.Lead, v.Device, v.User = "signin", l.SignInTitle, l.SignInLead, "", ""
 	v.SelfService = true
 	var items []Item
 	for f := range v.findings(pg) {
@@ -213,7 +241,7 @@ func (v *View) signIn(pg *Page) {
 
 func (v *View) request(pg *Page) {
 	l := v.Labels
-	v.Kind, v.Title, v.Lead, v.ManageURL = "request", l.RequestTitle, l.RequestLead, ""
+	v.Kind, v.Title, v.Lead = "request", l.RequestTitle, l.RequestLead
 	v.SelfService = true
 	switch v.Status {
 	case http.StatusMethodNotAllowed:
@@ -255,7 +283,7 @@ func (v *View) findings(pg *Page) func(func(*decision.Finding) bool) {
 }
 
 func (v *View) item(f *decision.Finding, pg *Page) Item {
-	t := f.Text(v.Lang, pg.Platform)
+	t := f.TextBy(v.Lang, pg.Platform, pg.Management)
 	it := Item{Code: f.Reason.Code(), Message: t.Message, Remediation: t.Remediation}
 	if it.Settings = f.Settings(v.Lang, pg.Platform); len(it.Settings) > 0 {
 		it.Message = f.Reason.Text(v.Lang, pg.Platform).Message // the list follows
@@ -269,9 +297,9 @@ func (v *View) section(id, title string, items []Item) {
 	}
 }
 
-// aboutDevice reports whether r is about the device rather than the account,
+// AboutDevice reports whether r is about the device rather than the account,
 // the network or a rule of the site.
-func aboutDevice(r decision.Reason) bool {
+func AboutDevice(r decision.Reason) bool {
 	switch r {
 	case decision.CertificateInvalid, decision.DeviceDisabled, decision.DeviceRetired, decision.Jailbroken,
 		decision.DeviceCompromised:

@@ -75,7 +75,25 @@ func (r *Runner) find(key decision.Key) Match {
 		return Match{Ambiguous: ambiguous, Answered: true, Unconfirmed: ask}
 	}
 	verdict := v.table.Verdict(int(row))
+	if r.replaced(&verdict, v.since) {
+		return Match{Answered: true, Unconfirmed: r.o.AskUnknown && r.looker != nil && result != cache.Negative}
+	}
 	return Match{Verdict: &verdict, Answered: true}
+}
+
+// replaced reports whether a look-up since the last listing found an id of a listed
+// record in another record: the device was enrolled again, and the source is asked
+// whether it still has the old record. A serial number is no such id.
+func (r *Runner) replaced(listed *decision.Verdict, since int64) bool {
+	for _, k := range listed.Keys[1:] {
+		if k.Kind == decision.KindSerial {
+			continue
+		}
+		if e, ok := r.cached(k); ok && e.verdict.Confirmed > since && e.verdict.Keys[0] != listed.Keys[0] {
+			return true
+		}
+	}
+	return false
 }
 
 // newer joins a single look-up with the listing before it. An id that the listing

@@ -232,6 +232,9 @@ func (r *Runner) remember(v decision.Verdict, asked decision.Key, start time.Tim
 			continue
 		}
 		old, hit := r.cached(k)
+		if hit && old.verdict.Keys[0] != v.Keys[0] {
+			r.looked.Delete(old.verdict.Keys[0]) // the device has another record now
+		}
 		renewed = renewed && hit && pack(&old.verdict.Device) == pack(&v.Device) && old.verdict.OSVersion == v.OSVersion &&
 			old.verdict.OwnerID == v.OwnerID && old.verdict.OwnerUPN == v.OwnerUPN && old.verdict.GraceUntil.Equal(v.GraceUntil)
 		r.looked.Put(k, entry, time.Time{})

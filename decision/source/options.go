@@ -43,6 +43,9 @@ type RunnerOptions struct {
 	// services were seen to end early. If the question cannot be asked the
 	// listing counts. It needs a source that can do both.
 	AskUnknown bool
+	// CheckIns lets people tell their device to check in, if the source is a
+	// [CheckInRequester]. Default off.
+	CheckIns bool
 	// NegativeTTL is how long a device that the source does not know is not
 	// asked for again. Default 60 s.
 	NegativeTTL time.Duration
@@ -94,6 +97,8 @@ type Observer struct {
 	// LookedUp reports the end of one look-up; result is found, unknown,
 	// unusable, throttled, timeout, open (by the circuit breaker) or error.
 	LookedUp func(source, result string, took time.Duration)
+	// CheckedIn reports what came of telling a device to check in.
+	CheckedIn func(source string, result CheckIn)
 }
 
 // SyncEvent is one finished sweep. Its result is a closed set for a label.

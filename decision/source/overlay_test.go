@@ -110,3 +110,54 @@ func TestUnusableAnswer(t *testing.T) {
 		}
 	})
 }
+
+// TestReplacedRecord: a device that was enrolled again has a new record with an own
+// id and the old Entra id. Once the source found it, the old record is not believed by
+// its own id, neither where a look-up brought it nor where the last listing has it.
+func TestReplacedRecord(t *testing.T) {
+	for _, listed := range []bool{false, true} {
+		bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+			old := healthy(1)
+			own := old.Keys[0]
+			f := fake{devices: append(fleet(5, nil)[2:], old)}
+			var src Source = &f
+			set := f.set
+			if listed {
+				l := &lister{fake{devices: f.devices}}
+				src, set = l, l.set
+			}
+			r := run(src, RunnerOptions{AskUnknown: true, Poll: time.Hour})
+			if listed {
+				if err := r.Load(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				pass(time.Minute)
+			} else if err := r.Refresh(t.Context(), own); err != nil {
+				t.Fatal(err)
+			}
+			if m := r.Find([]decision.Key{own}); m.Verdict == nil {
+				t.Fatalf("listed %v: the only record is not found: %+v", listed, m)
+			}
+			next := healthy(1)
+			next.Keys[0], next.Compliance = intune(99), decision.NonCompliant
+			set(func(f *fake) { // the source itself knows which record counts
+				f.devices = append(f.devices[:len(f.devices)-1:len(f.devices)-1], next)
+			})
+			if err := r.Refresh(t.Context(), next.Keys[0]); err != nil {
+				t.Fatal(err)
+			}
+			if m := r.Find([]decision.Key{own}); m.Verdict != nil {
+				t.Errorf("listed %v: the replaced record is believed: %s", listed, m.Verdict.Compliance)
+			}
+			if m := r.Find([]decision.Key{next.Keys[1]}); m.Verdict == nil || m.Verdict.Compliance != decision.NonCompliant {
+				t.Errorf("listed %v: by the id that both have: %+v", listed, m)
+			}
+			if err := r.Refresh(t.Context(), own); !errors.Is(err, ErrUnknownDevice) {
+				t.Errorf("listed %v: the source about the old record: %v", listed, err)
+			}
+			if m := r.Find([]decision.Key{own}); m.Verdict != nil || !m.Answered {
+				t.Errorf("listed %v: after the source was asked: %+v", listed, m)
+			}
+		})
+	}
+}

@@ -41,6 +41,7 @@ type Runner struct {
 	breaker  *gobreaker.CircuitBreaker[decision.Verdict]
 	waitTill atomic.Int64 // decision.Mono until which the source asked us to wait; 0: not
 	renewed  atomic.Bool  // a verdict was confirmed again; postures should hear of it
+	checkIns *checkIns    // nil: devices are not told to check in
 
 	ctx     context.Context // ends with Stop
 	cancel  context.CancelFunc
@@ -126,6 +127,7 @@ func NewRunner(src Source, o RunnerOptions) *Runner {
 		panic(fmt.Sprintf("source: %v", err))
 	}
 	r.breaker = newBreaker(r.o.Name)
+	r.checkIns = newCheckIns(src, o.CheckIns)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.state.SetSupplies(src.Facts())
 	return r

@@ -77,6 +77,10 @@ func TestSourcesRefusedAtLoad(t *testing.T) {
 			[]string{"Caddyfile:21: require user_risk", "no source supplies user_risk", "(configured sources: entra)"},
 		},
 		{
+			"malware that is not read", issuer + tenant + "source intune {\nwindows_protection off\n}\npolicy p {\nrequire user\nrequire not malware\n}",
+			[]string{"Caddyfile:21: require not malware", "no source supplies malware", "(configured sources: intune)"},
+		},
+		{
 			"ages shorter than the time between two polls", issuer + tenant + "source intune\npolicy p {\nrequire user\nrequire managed\nfreshness sensitive\n}",
 			[]string{"policy p: max_age 5m is too short for the poll interval 5m of source intune, which supplies managed; the shortest is 6m15s"},
 		},
@@ -139,6 +143,9 @@ func TestSourcesInJSONAreStrict(t *testing.T) {
 		{"poll", `"poll":300000000000`, `"poll":1`, "poll is below 1s"},
 		{"negative poll", `"poll":300000000000`, `"poll":-1`, "poll is below 1s"},
 		{"negative sweep", `"poll":300000000000`, `"full_sweep":-1`, "negative interval"},
+		{"patch level", `"poll":300000000000`, `"android_patch_within":1000000000`, "android_patch_within is below 30d"},
+		{"negative patch level", `"poll":300000000000`, `"android_patch_within":-1`, "android_patch_within is below 30d"},
+		{"remote sync", `"poll":300000000000`, `"remote_sync":"on"`, "remote_sync"},
 		{"entra", `"users":true`, `"user":true`, `unknown field "user"`},
 		{"name", `"name":"access"`, `"name":"network access"`, "bad source name"},
 		{"configmgr", `"username":"svc"`, `"user":"svc"`, `unknown field "user"`},
@@ -146,6 +153,9 @@ func TestSourcesInJSONAreStrict(t *testing.T) {
 		{"configmgr password", `"password":"{env.SHORT}"`, `"password":"x"`, "a password would be readable"},
 		{"httpjson", `"kinds":["serial"]`, `"kind":"serial"`, `unknown field "kind"`},
 		{"httpjson field", `"from":"/m"`, `"pointer":"/m"`, `unknown field "pointer"`},
+		{"portal without a name", `"kinds":["serial"]`, `"kinds":["serial"],"portal":{"url":"https://mdm.corp.example"}`, "portal: the name must be"},
+		{"portal without TLS", `"kinds":["serial"]`, `"kinds":["serial"],"portal":{"name":"Hub","url":"http://mdm.corp.example"}`, "portal: the address must be an https URL"},
+		{"portal field", `"kinds":["serial"]`, `"kinds":["serial"],"portal":{"name":"Hub","link":"x"}`, `unknown field "link"`},
 		{"httpjson without name", `"name":"mdm",`, ``, "it needs a name"},
 	}
 	for _, tc := range tests {

@@ -119,7 +119,10 @@ type Malware struct {
 }
 
 // Attestation holds the telling fields of deviceHealthAttestationState.
-type Attestation struct{ BitLocker, SecureBoot, CodeIntegrity, BootDebugging string }
+type Attestation struct {
+	BitLocker, SecureBoot, CodeIntegrity, BootDebugging string
+	At                                                  time.Time // lastUpdateDateTime; zero: the last check-in
+}
 
 // Action is one deviceActionResult.
 type Action struct {

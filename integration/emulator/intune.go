@@ -36,6 +36,15 @@ func (c *call) syncDevice() {
 			return
 		}
 		m := r.managed()
+		switch m.Agent {
+		case "configurationManagerClient", "msSense", "jamf", "eas": // not enrolled with Intune
+			c.refuse(http.StatusBadRequest, "BadRequest", "syncDevice is not supported for a device that is managed by "+m.Agent)
+			return
+		}
+		if len(c.input) > 0 {
+			c.refuse(http.StatusBadRequest, "BadRequest", "syncDevice takes no body")
+			return
+		}
 		m.LastSync = now
 		if m.NextCompliance != "" {
 			m.Compliance, m.NextCompliance = m.NextCompliance, ""

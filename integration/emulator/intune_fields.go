@@ -176,13 +176,19 @@ func appendWorkloads(b []byte, r row) []byte {
 	return append(b, '}')
 }
 
-// appendAttestation keeps a misspelling of the service's.
+// appendAttestation keeps a misspelling of the service's, and its date, which is
+// text in the American style.
 func appendAttestation(b []byte, r row) []byte {
 	a := r.managed().Attestation
 	if a == nil {
 		return append(b, "null"...)
 	}
-	b = appendString(append(b, `{"lastUpdateDateTime":"11/20/2026 7:14:02 AM","dataExcutionPolicy":"Enabled","bitLockerStatus":`...), a.BitLocker)
+	at := a.At
+	if at.IsZero() {
+		at = r.managed().LastSync
+	}
+	b = appendString(append(b, `{"lastUpdateDateTime":`...), at.UTC().Format("1/2/2006 3:04:05 PM"))
+	b = appendString(append(b, `,"dataExcutionPolicy":"Enabled","bitLockerStatus":`...), a.BitLocker)
 	b = appendString(append(b, `,"secureBoot":`...), a.SecureBoot)
 	b = appendString(append(b, `,"codeIntegrity":`...), a.CodeIntegrity)
 	b = appendString(append(b, `,"bootDebugging":`...), a.BootDebugging)

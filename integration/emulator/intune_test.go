@@ -221,4 +221,23 @@ func TestSyncDevice(t *testing.T) {
 	if status, _ := c.get(path + "/syncDevice"); status != 400 {
 		t.Errorf("GET of an action: %d", status)
 	}
+	// What Intune cannot reach so, and a body that nobody asked for.
+	before := len(c.s.Violations())
+	for i, tc := range []struct{ device, body string }{{CaseTenantAttach, ""}, {CaseJamf, ""}, {CaseDefenderAttach, ""}, {CaseHealthy, "{}"}} {
+		m := c.device(tc.device).Managed[0]
+		last := m.LastSync
+		resp := c.do("POST", managed+"/"+m.ID.String()+"/syncDevice", tc.body)
+		resp.Body.Close()
+		if resp.StatusCode != 400 || !m.LastSync.Equal(last) || len(c.s.Violations()) != before+i+1 {
+			t.Errorf("%s with body %q: %d, %d violations", tc.device, tc.body, resp.StatusCode, len(c.s.Violations())-before)
+		}
+	}
+	// The right to read is none to act. It shows in a new token.
+	c.s.Grant(actOnDevices, false)
+	c = c.signIn(graphScope)
+	resp = c.do("POST", path+"/syncDevice", "")
+	resp.Body.Close()
+	if resp.StatusCode != 403 {
+		t.Errorf("without the permission: %d", resp.StatusCode)
+	}
 }

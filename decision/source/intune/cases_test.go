@@ -127,8 +127,67 @@ func TestLookup(t *testing.T) {
 			t.Errorf("of two records Lookup returns %v, %s, %v", v.Keys, v.Compliance, err)
 		}
 		_, err = r.Lookup(t.Context(), decision.Key{Kind: decision.KindIntune, Value: twice.Managed[0].ID.String()})
-		if synced != errors.Is(err, source.ErrUnknownDevice) {
+		if !errors.Is(err, source.ErrUnknownDevice) {
 			t.Errorf("synced %v: Lookup of a replaced record: %v", synced, err)
+		}
+	}
+}
+
+// TestReplacedEnrolment: who enrols a device again leaves the old record behind.
+//
+// Which record counts: the devices of both are one (same Entra device id), and its
+// old enrolment cannot check in any more, so the one that did last is the device. As
+// soon as both were seen, by whatever ids and in whatever order, the old one is an
+// unknown device, also while nothing was listed yet. Until then the old record alone
+// is all that is known, and Graph still returns it: to call it unknown would be a
+// guess, so it counts as what Graph says. A serial number alone makes no two records
+// one device: makers repeat them, and one machine must not silence another.
+func TestReplacedEnrolment(t *testing.T) {
+	for _, synced := range []bool{false, true} {
+		for _, by := range []string{decision.KindEntra, decision.KindIntune} {
+			r := start(t, emulator.Options{}, Options{})
+			d := r.find(t, emulator.CaseHealthy)
+			old := decision.Key{Kind: decision.KindIntune, Value: d.Managed[0].ID.String()}
+			if synced {
+				r.sync(t)
+			}
+			if v, err := r.Lookup(t.Context(), old); err != nil || v.Compliance != decision.Compliant {
+				t.Fatalf("synced %v: the only record: %s, %v", synced, v.Compliance, err)
+			}
+			next := *d.Managed[0]
+			next.ID, next.Compliance, next.LastSync = emulator.MustGUID("77777777-1111-4111-8111-777777777777"), "noncompliant", time.Now()
+			r.ms.Update(func(*emulator.Fleet) { d.Managed = append(d.Managed, &next) })
+			if v, err := r.Lookup(t.Context(), old); err != nil || v.Compliance != decision.Compliant {
+				t.Errorf("synced %v: the old record, of which Graph tells nothing else: %s, %v", synced, v.Compliance, err)
+			}
+			key := entraKey(d.EntraID)
+			if by == decision.KindIntune {
+				key = decision.Key{Kind: by, Value: next.ID.String()}
+			}
+			if v, err := r.Lookup(t.Context(), key); err != nil || v.Compliance != decision.NonCompliant || v.Keys[0].Value != next.ID.String() {
+				t.Errorf("synced %v: the new record by %s: %v, %s, %v", synced, by, v.Keys, v.Compliance, err)
+			}
+			if v, err := r.Lookup(t.Context(), old); !errors.Is(err, source.ErrUnknownDevice) {
+				t.Errorf("synced %v: the old record after the new one was seen by %s: %s, %v", synced, by, v.Compliance, err)
+			}
+			table := r.sync(t)
+			if _, ok := table.Find(old); ok || verdict(t, table, d).Compliance != decision.NonCompliant {
+				t.Errorf("synced %v: the next sweep still has the old record", synced)
+			}
+		}
+	}
+}
+
+// TestSameSerialNumber: two records with one serial number and different Entra ids
+// both count.
+func TestSameSerialNumber(t *testing.T) {
+	r := start(t, emulator.Options{}, Options{})
+	a, b := r.find(t, emulator.CaseHealthy), r.find(t, emulator.CaseNoncompliant)
+	r.ms.Update(func(*emulator.Fleet) { a.Serial, b.Serial = "TWIN1", "TWIN1" })
+	for _, d := range []*emulator.Device{a, b, a} {
+		v, err := r.Lookup(t.Context(), decision.Key{Kind: decision.KindIntune, Value: d.Managed[0].ID.String()})
+		if err != nil || (v.Compliance == decision.Compliant) != (d == a) {
+			t.Errorf("Lookup of %s = %s, %v", d.Name, v.Compliance, err)
 		}
 	}
 }

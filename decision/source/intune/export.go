@@ -144,7 +144,7 @@ func (s *Source) readExport(ctx context.Context, p *pass, file []byte) (*source.
 }
 
 func (s *Source) addExported(p *pass, b *source.Builder, r *record) error {
-	d := decoder{now: p.now, fields: p.fields, export: true}
+	d := decoder{now: p.now, fields: p.fields, patchWithin: p.patchWithin, export: true}
 	v, err := d.verdict(r)
 	p.fields = d.fields
 	if err != nil {
@@ -156,6 +156,7 @@ func (s *Source) addExported(p *pass, b *source.Builder, r *record) error {
 		if known.Compliance == decision.ComplianceNotEvaluated && s.proofs.pending[v.Keys[0].Value] {
 			known.Compliance = decision.Compliant // what the record says; assess holds it back again
 		}
+		s.healths.forget(&known)
 		v = join(&known, &v)
 	}
 	s.assess(&v, p.now)
@@ -182,6 +183,9 @@ func join(known, row *decision.Verdict) decision.Verdict {
 		if row.Jailbroken == decision.Yes {
 			v.Jailbroken = decision.Yes
 		}
+		if row.Updated == decision.No {
+			v.Updated = decision.No // a patch level grows old by itself
+		}
 		return v
 	}
 	v.LastCheckIn = row.LastCheckIn
@@ -189,6 +193,7 @@ func join(known, row *decision.Verdict) decision.Verdict {
 	renew(&v.Jailbroken, row.Jailbroken)
 	renew(&v.Encrypted, row.Encrypted)
 	renew(&v.Supervised, row.Supervised)
+	renew(&v.Updated, row.Updated)
 	renew(&v.Ownership, row.Ownership)
 	renew(&v.OSVersion, row.OSVersion)
 	renew(&v.Name, row.Name)

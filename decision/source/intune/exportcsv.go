@@ -59,6 +59,7 @@ var columns = []column{
 	{[]string{"managementstate", "device state"}, func(r *record) *text { return &r.State }},
 	{[]string{"deviceregistrationstate", "intune registered"}, func(r *record) *text { return &r.Registration }},
 	{[]string{"ownertype", "ownership"}, func(r *record) *text { return &r.Ownership }},
+	{[]string{"androidpatchlevel", "security patch level"}, func(r *record) *text { return &r.PatchLevel }},
 	{[]string{"jailbroken"}, func(r *record) *text { return &r.Jailbroken }},
 	{[]string{"encrypted", "isencrypted"}, func(r *record) *text { return &r.encrypted }},
 	{[]string{"supervised", "issupervised"}, func(r *record) *text { return &r.supervised }},

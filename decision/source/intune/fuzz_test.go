@@ -105,3 +105,58 @@ func FuzzReasons(f *testing.F) {
 		}
 	})
 }
+
+// FuzzHealth reads what is asked for computer by computer: nothing good may come of
+// an answer that does not say so.
+func FuzzHealth(f *testing.F) {
+	f.Add(protected(nil), []byte(`{"value":[{"threatState":"cleaned"}]}`), []byte(`{"id":"`+ownID+`","deviceHealthAttestationState":{"secureBoot":"Enabled","bitLockerStatus":"Enabled","lastUpdateDateTime":"11/20/2026 7:14:02 AM"}}`))
+	f.Add(protected(map[string]any{"deviceState": "rebootPending, critical"}), []byte(`{"value":[{"threatState":"active"},null]}`), []byte(`{"id":"`+ownID+`","deviceHealthAttestationState":null}`))
+	f.Add(protected(map[string]any{"deviceState": 7, "productStatus": ",,", "realTimeProtectionEnabled": "true"}), []byte(`{"value":null}`), []byte(`[]`))
+	f.Fuzz(func(t *testing.T, state, list, attested []byte) {
+		d := &decoder{now: now}
+		p, err := parseProtection(d, state)
+		if err != nil && p != (protection{}) {
+			t.Fatalf("a refused state says %+v", p)
+		}
+		if p.look && p.malware != decision.Unknown {
+			t.Fatalf("malware is %s before the list was read", p.malware)
+		}
+		if p.malware == decision.No && !bytes.Contains(bytes.ToLower(state), []byte("cl")) && !bytes.Contains(state, []byte(`\u`)) {
+			t.Fatalf("clean is said nowhere in %s", state)
+		}
+		before := p.malware
+		if err := p.addMalware(d, list); err != nil && p.malware != before {
+			t.Fatalf("a refused list changes malware to %s", p.malware)
+		}
+		if (p.malware == decision.Yes) != (p.risk > decision.LevelNone) {
+			t.Fatalf("malware %s with risk %s", p.malware, p.risk)
+		}
+		if p.reported.After(now.Add(futureLimit)) {
+			t.Fatalf("reported at %s", p.reported)
+		}
+		a, err := parseAttestation(d, ownID, attested)
+		if err != nil && a != (attestation{}) || a.at.After(now.Add(futureLimit)) {
+			t.Fatalf("attestation %+v, %v", a, err)
+		}
+		h := health{asked: now, protection: p, attestation: a}
+		if got := h.facets(now); p.reported.IsZero() && got.antivirus == decision.Yes || a.at.IsZero() && got.secureBoot == decision.Yes {
+			t.Fatalf("good facts without a date: %+v", got)
+		}
+	})
+}
+
+func FuzzConnector(f *testing.F) {
+	f.Add([]byte(`{"partnerState":"enabled","lastHeartbeatDateTime":"2026-11-22T06:55:00Z","partnerUnresponsivenessThresholdInDays":7,"windowsEnabled":true}`))
+	f.Add([]byte(`{"partnerState":"unresponsive","androidEnabled":true,"macEnabled":null}`))
+	f.Add([]byte(`{"partnerState":5,"partnerUnresponsivenessThresholdInDays":-1}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var s connectorStates
+		_ = s.add(raw, now)
+		silent, deaf := s.done()
+		for p := range silent {
+			if silent[p] && deaf[p] || !silent[p] && !deaf[p] && !s.alive[p] {
+				t.Fatalf("platform %d: silent %v, deaf %v, %+v", p, silent[p], deaf[p], s)
+			}
+		}
+	})
+}

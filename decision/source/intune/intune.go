@@ -30,6 +30,16 @@ type Options struct {
 	// thousand devices, so a large fleet takes hours after every start. The
 	// tenant setting itself is the better cure.
 	StrictDefault bool
+	// Protection reads what Windows' own antivirus says (windowsProtectionState):
+	// whether it works, and malware. Attestation reads what Windows computers
+	// measured when they started (deviceHealthAttestationState): secure boot and
+	// BitLocker. Both cost a call for each computer and check-in, made in the
+	// background: a poll asks about up to 4,000 computers for at most one minute, so a larger fleet takes several polls after every start, in which the facts
+	// are unknown.
+	Protection, Attestation bool
+	// PatchWithin takes an Android device for updated if its security patch level
+	// is not older. 0: Intune says nothing about updates.
+	PatchWithin time.Duration
 	// ExportAbove is the number of devices from which an export job replaces
 	// most of the paged listings. Default 20,000; negative: never. An export has
 	// no threat level and does not say who decides about compliance, so those
@@ -65,6 +75,9 @@ type Source struct {
 	mu     sync.Mutex // guards what follows; never held during a call
 	fleet  fleet
 	tenant tenant
+	// early is what look-ups brought before the first listing: of two records of one
+	// device the older one must not be believed then either.
+	early fleet
 	// dirty is true if the fleet is not what the last sweep emitted.
 	dirty   bool
 	emitted bool
@@ -78,6 +91,7 @@ type Source struct {
 	lastFull, lastPaged, lastListed time.Time
 	reasons                         reasons
 	proofs                          proofs
+	healths                         healths
 	stats                           Stats
 	barredAt                        map[string]time.Time
 	loggedOnce                      map[string]bool
@@ -86,6 +100,8 @@ type Source struct {
 var (
 	_ source.Syncer = (*Source)(nil)
 	_ source.Looker = (*Source)(nil)
+
+	_ source.CheckInRequester = (*Source)(nil)
 )
 
 // New returns a source. It does no remote work.
@@ -93,7 +109,7 @@ func New(o Options) (*Source, error) {
 	if o.Client == nil {
 		return nil, errors.New("intune: no client of a Microsoft tenant")
 	}
-	if o.FullSweep < 0 || o.ReasonsPerPoll < 0 {
+	if o.FullSweep < 0 || o.ReasonsPerPoll < 0 || o.PatchWithin < 0 {
 		return nil, errors.New("intune: negative interval or count")
 	}
 	if o.FullSweep == 0 {
@@ -111,11 +127,15 @@ func New(o Options) (*Source, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Source{
+	s := &Source{
 		o: o, tenant: tenant{checkIn: defaultCheckIn},
 		reasons: reasons{due: map[string]time.Time{}, done: map[string]time.Time{}},
 		proofs:  proofs{known: map[string]proof{}, pending: map[string]bool{}},
-	}, nil
+	}
+	if o.Protection || o.Attestation {
+		s.healths = healths{}
+	}
+	return s, nil
 }
 
 var facts = decision.Facts(
@@ -124,8 +144,20 @@ var facts = decision.Facts(
 	decision.FactCheckIn, decision.FactRisk, decision.FactSensor, decision.FactSupervised,
 )
 
-// Facts implements [source.Source].
-func (s *Source) Facts() decision.FactSet { return facts }
+// Facts implements [source.Source]. What must be switched on is no fact without it.
+func (s *Source) Facts() decision.FactSet {
+	all := facts
+	if s.o.Protection {
+		all |= decision.Facts(decision.FactAntivirus, decision.FactMalware)
+	}
+	if s.o.Attestation {
+		all |= decision.Facts(decision.FactSecureBoot)
+	}
+	if s.o.PatchWithin > 0 {
+		all |= decision.Facts(decision.FactUpdated)
+	}
+	return all
+}
 
 // once logs a condition that lasts once until it ends.
 func (s *Source) once(what string, err error) {

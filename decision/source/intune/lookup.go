@@ -31,7 +31,8 @@ func (s *Source) lookup(ctx context.Context, key decision.Key) (v decision.Verdi
 	if k, ok := decision.CanonicalKey(key.Kind, key.Value); !ok || k != key {
 		return v, source.ErrUnknownDevice // nothing that Intune could have
 	}
-	d := &decoder{now: s.o.Now()}
+	own := s.decoder()
+	d := &own
 	switch key.Kind {
 	case decision.KindIntune:
 		v, err = s.byID(ctx, d, key)
@@ -106,6 +107,9 @@ func (s *Source) byFilter(ctx context.Context, d *decoder, key decision.Key, pro
 	return best, nil
 }
 
+// maxEarly bounds the records that look-ups bring before the first listing.
+const maxEarly = 10_000
+
 // maxSame bounds the records of one device that a look-up reads.
 const maxSame = 100
 
@@ -166,20 +170,27 @@ func (s *Source) learn(v *decision.Verdict, d *decoder) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.assess(v, d.now)
+	known := &s.fleet
+	if s.lastFull.IsZero() { // nothing is listed yet
+		known = &s.early
+	}
 	for _, k := range v.Keys[1:] {
 		if k.Kind != decision.KindEntra {
 			continue
 		}
-		if other, ok := s.fleet.with(k); ok && other.Keys[0] != v.Keys[0] && better(&other, v) {
+		if other, ok := known.with(k); ok && other.Keys[0] != v.Keys[0] && better(&other, v) {
 			// The sweeps leave it out too: it must not speak for the device.
 			return fmt.Errorf("record was replaced by a newer enrolment: %w", source.ErrUnknownDevice)
 		}
 	}
-	if s.lastFull.IsZero() {
-		return nil // nothing is listed yet
-	}
 	kept := *v
 	kept.Keys = slices.Clone(v.Keys)
+	if s.lastFull.IsZero() {
+		if len(s.early.over) < maxEarly {
+			s.early.put(kept)
+		}
+		return nil
+	}
 	if s.fleet.put(kept) {
 		s.dirty = true
 	}

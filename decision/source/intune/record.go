@@ -15,7 +15,7 @@ import (
 const selected = "id,azureADDeviceId,deviceName,userId,userPrincipalName,complianceState," +
 	"complianceGracePeriodExpirationDateTime,managementAgent,managementState,managedDeviceOwnerType," +
 	"deviceRegistrationState,isEncrypted,jailBroken,isSupervised,operatingSystem,osVersion,model," +
-	"partnerReportedThreatState,lastSyncDateTime,configurationManagerClientEnabledFeatures,serialNumber"
+	"androidSecurityPatchLevel,partnerReportedThreatState,lastSyncDateTime,configurationManagerClientEnabledFeatures,serialNumber"
 
 // text is a JSON string; whatever else Graph may send does not spoil the record.
 type text struct {
@@ -56,6 +56,7 @@ type record struct {
 	Ownership    text  `json:"managedDeviceOwnerType"`
 	Jailbroken   text  `json:"jailBroken"`
 	Threat       text  `json:"partnerReportedThreatState"`
+	PatchLevel   text  `json:"androidSecurityPatchLevel"`
 	LastSync     text  `json:"lastSyncDateTime"`
 	Encrypted    flag  `json:"isEncrypted"`
 	Supervised   flag  `json:"isSupervised"`
@@ -108,7 +109,11 @@ type decoder struct {
 	now    time.Time
 	fields map[string]int // values that could not be used, by field and reason
 	export bool           // the rows come from an export, which lacks some fields
+	// patchWithin is Options.PatchWithin.
+	patchWithin time.Duration
 }
+
+func (s *Source) decoder() decoder { return decoder{now: s.o.Now(), patchWithin: s.o.PatchWithin} }
 
 // odd counts a value that could not be used. Both parts are from closed sets.
 func (d *decoder) odd(field, why string) {
@@ -181,6 +186,7 @@ func (d *decoder) verdict(r *record) (decision.Verdict, error) {
 	}
 	d.compliance(&v, r)
 	v.Encrypted = d.encrypted(&v, r.Encrypted)
+	v.Updated = d.patched(v.Platform, r.PatchLevel)
 	if r.Supervised.wrong {
 		d.odd("isSupervised", "wrong type")
 	} else if v.Platform == decision.IOS || v.Platform == decision.MacOS {

@@ -39,7 +39,11 @@ type Stats struct {
 	// SilentPlatforms are the platforms whose threat defense connector does not
 	// respond.
 	SilentPlatforms []string `json:"silent_platforms,omitempty"`
-	// Refused counts reads of settings, connectors and reasons that failed.
+	// HealthDue is how many computers wait to be asked about (Protection,
+	// Attestation) for the first time.
+	HealthDue int `json:"health_due"`
+	// Refused counts reads of settings, connectors and reasons, and requests to
+	// check in, that failed.
 	Refused map[string]int `json:"refused,omitempty"`
 	// Exports and ExportsFailed count export jobs.
 	Exports       int `json:"exports"`
@@ -55,13 +59,25 @@ func (s *Source) Stats() Stats {
 	st.ReasonsDue, st.Unproven = len(s.reasons.due), len(s.proofs.pending)
 	st.LastFull, st.LastPaged = s.lastFull, s.lastPaged
 	st.SilentPlatforms = s.tenant.silentNames()
+	for _, h := range s.healths {
+		if h.asked.IsZero() {
+			st.HealthDue++
+		}
+	}
 	return st
 }
 
-// refused counts a read that failed without failing the sync. What lacks a
-// permission is not asked for again for a while (see barred).
+// refused counts and logs a read that failed without failing the sync.
 func (s *Source) refused(what string, err error) {
+	s.count(what, err)
+	s.once(what, err)
+}
+
+// count counts a call that failed. What lacks a permission is not asked for again
+// for a while (see barred).
+func (s *Source) count(what string, err error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if kindOf(err) == msgraph.KindPermission {
 		if s.barredAt == nil {
 			s.barredAt = map[string]time.Time{}
@@ -72,8 +88,6 @@ func (s *Source) refused(what string, err error) {
 		s.stats.Refused = map[string]int{}
 	}
 	s.stats.Refused[what]++
-	s.mu.Unlock()
-	s.once(what, err)
 }
 
 // barred reports whether a permission was missing not long ago: asking for each

@@ -44,7 +44,7 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	p := &pass{decoder: decoder{now: s.o.Now()}, sweep: sweep}
+	p := &pass{decoder: s.decoder(), sweep: sweep}
 	s.readConnectors(ctx, p.now)
 	mode := s.begin(p)
 	var err error
@@ -62,6 +62,7 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 	}
 	s.explain(ctx)
 	s.prove(ctx, p.now)
+	s.examine(ctx, p.now)
 	return s.emit(sweep)
 }
 
@@ -115,6 +116,7 @@ func (s *Source) assess(v *decision.Verdict, now time.Time) {
 	}
 	s.tenant.judge(v, now)
 	s.holdBack(v)
+	s.healths.note(v, now)
 	if s.o.Reasons {
 		s.reasons.note(v)
 	}
@@ -168,13 +170,14 @@ func (s *Source) replace(ctx context.Context, p *pass, b *source.Builder, mode s
 	for _, v := range s.during { // newer than the page that had the device
 		fresh.put(*v)
 	}
-	s.fleet, s.dirty, s.skipFailing = fresh, true, false
+	s.fleet, s.early, s.dirty, s.skipFailing = fresh, fleet{}, true, false
 	s.lastFull = p.now
 	if mode == modePaged {
 		s.lastPaged = p.now
 	}
 	s.reasons.prune(&fresh)
 	s.proofs.prune(&fresh)
+	s.healths.prune(&fresh)
 	return nil
 }
 

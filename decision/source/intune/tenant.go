@@ -19,7 +19,10 @@ type tenant struct {
 	secureByDefault decision.Tri
 	// silent are the platforms with a threat defense connector that does not
 	// respond; the unknown platform stands for any.
-	silent       [decision.NumPlatforms]bool
+	silent [decision.NumPlatforms]bool
+	// deaf are the platforms for which no connector is switched on, as the list of
+	// connectors says; the unknown platform stands for all. Without a list none is.
+	deaf         [decision.NumPlatforms]bool
 	connectorsAt time.Time
 	// connectorsRead is true once they could be read.
 	connectorsRead bool
@@ -53,13 +56,22 @@ func (t *tenant) judge(v *decision.Verdict, now time.Time) {
 	if good(v.Compliance) && now.Sub(v.LastCheckIn) > t.checkIn {
 		v.Compliance, v.GraceUntil = decision.ComplianceNotEvaluated, time.Time{}
 	}
-	// Intune ignores a partner that is silent for too long, so a good level may
-	// hide a dead sensor. Its last bad word stands.
-	if t.silent[v.Platform] && v.Sensor == decision.SensorActive {
+	// Intune ignores a partner that is silent for too long, and keeps the level that
+	// a partner left behind which is gone, so a good level may hide a dead sensor.
+	// The last bad word stands.
+	if v.Sensor != decision.SensorActive {
+		return
+	}
+	switch {
+	case t.silent[v.Platform]:
 		v.Sensor = decision.SensorUnresponsive
-		if v.Risk <= decision.LevelLow {
-			v.Risk = decision.LevelUnknown
-		}
+	case t.deaf[v.Platform]:
+		v.Sensor = decision.SensorDeactivated
+	default:
+		return
+	}
+	if v.Risk <= decision.LevelLow {
+		v.Risk = decision.LevelUnknown
 	}
 }
 
@@ -126,8 +138,58 @@ func (c *connector) silent(now time.Time) bool {
 	return false
 }
 
+// connectorStates is what the list of connectors says about each platform.
+type connectorStates struct {
+	silent, on, alive [decision.NumPlatforms]bool
+}
+
+// add reads one connector. Only one that is enabled, or was until it fell silent,
+// brings levels; one without a word about a platform may bring them for it.
+func (s *connectorStates) add(raw []byte, now time.Time) error {
+	var c connector
+	if err := json.Unmarshal(raw, &c); err != nil {
+		return errors.New("connector cannot be read")
+	}
+	if c.State.s != "enabled" && c.State.s != "unresponsive" {
+		return nil
+	}
+	for p := range decision.NumPlatforms {
+		var serves flag
+		switch p {
+		case decision.Android:
+			serves = c.Android
+		case decision.IOS:
+			serves = c.IOS
+		case decision.Windows:
+			serves = c.Windows
+		case decision.MacOS:
+			serves = c.Mac
+		case decision.PlatformUnknown, decision.Linux, decision.ChromeOS, decision.NumPlatforms:
+		}
+		s.on[p] = s.on[p] || serves.is != decision.No
+		if !c.silent(now) {
+			s.alive[p] = s.alive[p] || serves.is != decision.No
+			continue
+		}
+		s.silent[p] = s.silent[p] || serves.is == decision.Yes
+		s.silent[decision.PlatformUnknown] = s.silent[decision.PlatformUnknown] || serves.is == decision.Yes
+	}
+	return nil
+}
+
+// done says which platforms nobody serves (deaf), and for which one of those that do
+// fell silent, or all that may.
+func (s *connectorStates) done() (silent, deaf [decision.NumPlatforms]bool) {
+	for p := range s.on {
+		silent[p] = s.silent[p] || s.on[p] && !s.alive[p]
+		deaf[p] = !s.on[p]
+	}
+	return silent, deaf
+}
+
 // readConnectors reads the threat defense connectors every 15 minutes. If a
-// connector falls silent or speaks again, every device must be read anew.
+// connector is switched, falls silent or speaks again, every device must be read
+// anew.
 func (s *Source) readConnectors(ctx context.Context, now time.Time) {
 	s.mu.Lock()
 	age := now.Sub(s.tenant.connectorsAt)
@@ -135,24 +197,10 @@ func (s *Source) readConnectors(ctx context.Context, now time.Time) {
 	if age >= 0 && age < connectorsAge {
 		return
 	}
-	var silent [decision.NumPlatforms]bool
+	var states connectorStates
 	_, err := s.o.Client.Pages(ctx, msgraph.Request{
 		Endpoint: msgraph.IntuneConfig, Path: "/v1.0/deviceManagement/mobileThreatDefenseConnectors", Priority: "Low",
-	}, func(raw json.RawMessage) error {
-		var c connector
-		if err := json.Unmarshal(raw, &c); err != nil {
-			return errors.New("connector cannot be read")
-		}
-		if c.silent(now) {
-			for p, on := range map[decision.Platform]flag{
-				decision.Android: c.Android, decision.IOS: c.IOS, decision.Windows: c.Windows, decision.MacOS: c.Mac,
-			} {
-				silent[p] = silent[p] || on.is == decision.Yes
-				silent[decision.PlatformUnknown] = silent[decision.PlatformUnknown] || on.is == decision.Yes
-			}
-		}
-		return nil
-	})
+	}, func(raw json.RawMessage) error { return states.add(raw, now) })
 	if err != nil {
 		s.refused("connectors", err)
 		if kindOf(err) != msgraph.KindPermission {
@@ -165,8 +213,9 @@ func (s *Source) readConnectors(ctx context.Context, now time.Time) {
 	defer s.mu.Unlock()
 	s.tenant.connectorsAt = now
 	s.tenant.connectorsRead = s.tenant.connectorsRead || err == nil
-	if err == nil && silent != s.tenant.silent {
-		s.tenant.silent = silent
+	silent, deaf := states.done()
+	if err == nil && (silent != s.tenant.silent || deaf != s.tenant.deaf) {
+		s.tenant.silent, s.tenant.deaf = silent, deaf
 		s.pagedDue = s.pagedDue || !s.lastFull.IsZero()
 	}
 }

@@ -64,7 +64,7 @@ var endpoints = [numEndpoints]endpointSpec{
 	Discovery:        {"discovery", Graph, scopeDirectory, "Application.Read.All"},
 	NACDevice:        {"nac_device", Intune, scopeNACDevice, "get_device_compliance of Microsoft Intune API"},
 	NACList:          {"nac_list", Intune, scopeNACList, "get_device_compliance of Microsoft Intune API"},
-	DeviceAction:     {"device_action", Graph, scopeIntuneWrites, "the privileged operations of managed devices"},
+	DeviceAction:     {"device_action", Graph, scopeIntuneWrites, "DeviceManagementManagedDevices.PrivilegedOperations.All"},
 	Reports:          {"reports", Graph, scopeReports, "DeviceManagementManagedDevices.Read.All"},
 }
 

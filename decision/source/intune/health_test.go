@@ -1,0 +1,168 @@
+package intune
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/integration/emulator"
+)
+
+const (
+	protectionRoute  = "graph/windowsProtectionState"
+	attestationRoute = "graph/managedDevice"
+)
+
+// TestHealth reads the telling computers with everything switched on, and asks again
+// only when there is something new.
+func TestHealth(t *testing.T) {
+	clock := time.Now()
+	r := start(t, emulator.Options{}, Options{Protection: true, Attestation: true, PatchWithin: 90 * 24 * time.Hour, Now: func() time.Time { return clock }})
+	healthy, ill, failing, phone := r.find(t, emulator.CaseHealthy), r.find(t, emulator.CaseMalware), r.find(t, emulator.CaseNoncompliant), r.find(t, emulator.CaseJailbroken)
+	r.ms.Update(func(*emulator.Fleet) {
+		healthy.Managed[0].Attestation = &emulator.Attestation{BitLocker: "Enabled", SecureBoot: "Enabled"}
+		ill.Managed[0].Protection.State = "rebootPending" // the list of what was found tells
+		failing.Managed[0].Encrypted = true               // the record says so, the attestation does not
+		phone.Managed[0].PatchLevel = "2020-01-01"
+	})
+	table := r.sync(t)
+	if v := verdict(t, table, healthy); v.Antivirus != decision.Yes || v.Malware != decision.No || v.SecureBoot != decision.Yes || v.Encrypted != decision.Yes {
+		t.Errorf("healthy: antivirus %s, malware %s, secure boot %s, encrypted %s", v.Antivirus, v.Malware, v.SecureBoot, v.Encrypted)
+	}
+	if v := verdict(t, table, ill); v.Malware != decision.Yes || v.Risk != decision.LevelHigh {
+		t.Errorf("infected: malware %s, risk %s", v.Malware, v.Risk)
+	}
+	if v := verdict(t, table, failing); v.SecureBoot != decision.Yes || v.Encrypted != decision.No {
+		t.Errorf("BitLocker off: secure boot %s, encrypted %s", v.SecureBoot, v.Encrypted)
+	}
+	if v := verdict(t, table, phone); v.Antivirus != decision.Unknown || v.Updated != decision.No {
+		t.Errorf("phone: antivirus %s, updated %s", v.Antivirus, v.Updated)
+	}
+	if st := r.Stats(); st.HealthDue != 0 || st.Refused["health"] != 0 {
+		t.Errorf("stats are %+v", st)
+	}
+	calls := r.ms.Calls()
+	if calls[protectionRoute] == 0 || calls[attestationRoute] < calls[protectionRoute] || calls["graph/detectedMalwareState"] != 1 {
+		t.Errorf("calls: %d states, %d records, %d lists of malware", calls[protectionRoute], calls[attestationRoute], calls["graph/detectedMalwareState"])
+	}
+	if got := calls["graph/batch"]; got > calls[protectionRoute]/10+3 {
+		t.Errorf("%d batches for %d computers", got, calls[protectionRoute])
+	}
+
+	// Nobody checked in: nothing is asked.
+	if r.sync(t) != nil || r.ms.Calls()[protectionRoute] != calls[protectionRoute] {
+		t.Errorf("nothing changed, and %d more states are read", r.ms.Calls()[protectionRoute]-calls[protectionRoute])
+	}
+	// A look-up asks nothing more, and keeps what is known.
+	v, err := r.Lookup(t.Context(), entraKey(ill.EntraID))
+	if err != nil || v.Malware != decision.Yes || v.Risk != decision.LevelHigh || r.ms.Calls()[protectionRoute] != calls[protectionRoute] {
+		t.Errorf("look-up: malware %s, risk %s, %v", v.Malware, v.Risk, err)
+	}
+	// One checked in: it alone is asked about, and what was wrong is forgotten.
+	r.ms.Update(func(*emulator.Fleet) {
+		m := ill.Managed[0]
+		m.Protection, m.Threat, m.LastSync = nil, "secured", time.Now()
+	})
+	clock = clock.Add(5 * time.Minute)
+	table = r.sync(t)
+	if table == nil {
+		t.Fatal("the check-in went unnoticed")
+	}
+	if v := verdict(t, table, ill); v.Malware != decision.No || v.Risk != decision.LevelNone {
+		t.Errorf("mended: malware %s, risk %s", v.Malware, v.Risk)
+	}
+	if n := r.ms.Calls()[protectionRoute] - calls[protectionRoute]; n != 1 {
+		t.Errorf("%d states are read after one check-in", n)
+	}
+	for _, f := range []decision.Fact{decision.FactAntivirus, decision.FactMalware, decision.FactSecureBoot, decision.FactUpdated} {
+		if !r.Facts().Has(f) {
+			t.Errorf("no fact %s", f)
+		}
+	}
+}
+
+// TestHealthOff: without a switch nothing is asked, and no fact promised.
+func TestHealthOff(t *testing.T) {
+	r := start(t, emulator.Options{}, Options{})
+	table := r.sync(t)
+	if v := verdict(t, table, r.find(t, emulator.CaseMalware)); v.Antivirus != decision.Unknown || v.Malware != decision.Unknown || v.SecureBoot != decision.Unknown || v.Updated != decision.Unknown {
+		t.Errorf("facts that nobody asked for: %+v", v.Device)
+	}
+	if n := r.ms.Calls()[protectionRoute]; n != 0 {
+		t.Errorf("%d states are read", n)
+	}
+	for _, f := range []decision.Fact{decision.FactAntivirus, decision.FactMalware, decision.FactSecureBoot, decision.FactUpdated} {
+		if r.Facts().Has(f) {
+			t.Errorf("fact %s is promised", f)
+		}
+	}
+}
+
+// TestHealthFails: what cannot be read fails no Sync and is unknown; what was good
+// grows old, what was bad stays, and all comes back.
+func TestHealthFails(t *testing.T) {
+	clock := time.Now()
+	r := start(t, emulator.Options{}, Options{Protection: true, Now: func() time.Time { return clock }})
+	healthy, ill := r.find(t, emulator.CaseHealthy), r.find(t, emulator.CaseMalware)
+	clear := r.ms.Fail(protectionRoute, emulator.Fault{Kind: emulator.Status, Status: 500})
+	table := r.sync(t)
+	if v := verdict(t, table, healthy); v.Antivirus != decision.Unknown || v.Malware != decision.Unknown || v.Compliance != decision.Compliant {
+		t.Errorf("nobody tells: antivirus %s, malware %s, %s", v.Antivirus, v.Malware, v.Compliance)
+	}
+	if st := r.Stats(); st.Refused["health"] == 0 || st.HealthDue == 0 {
+		t.Errorf("stats are %+v", st)
+	}
+	if n := r.ms.Calls()[protectionRoute]; n > 60 {
+		t.Errorf("%d states are asked for while all fail", n)
+	}
+	clear()
+	clock = clock.Add(5 * time.Minute)
+	if table = r.sync(t); table == nil || verdict(t, table, healthy).Antivirus != decision.Yes || verdict(t, table, ill).Malware != decision.Yes {
+		t.Fatal("the answers do not come back")
+	}
+	r.ms.Fail(protectionRoute, emulator.Fault{Kind: emulator.Status, Status: 500})
+	for range 3 {
+		clock = clock.Add(10 * time.Hour)
+		if next := r.sync(t); next != nil {
+			table = next
+		}
+	}
+	if v := verdict(t, table, healthy); v.Antivirus != decision.Unknown || v.Malware != decision.Unknown {
+		t.Errorf("30 hours later: antivirus %s, malware %s", v.Antivirus, v.Malware)
+	}
+	if v := verdict(t, table, ill); v.Malware != decision.Yes {
+		t.Errorf("30 hours later the infected computer has malware %s", v.Malware)
+	}
+}
+
+// TestDeafPlatform: a level that a partner left behind which is not connected any
+// more is none, unless it was bad.
+func TestDeafPlatform(t *testing.T) {
+	clock := time.Now()
+	r := start(t, emulator.Options{}, Options{Now: func() time.Time { return clock }})
+	good, bad := r.find(t, emulator.CaseHealthy), r.find(t, emulator.CaseMalware)
+	switched := func(change func(f *emulator.Fleet)) func(t *testing.T, risk, worse decision.Level, sensor decision.Sensor) {
+		r.ms.Update(change)
+		clock = clock.Add(20 * time.Minute)
+		table := r.sync(t)
+		return func(t *testing.T, risk, worse decision.Level, sensor decision.Sensor) {
+			t.Helper()
+			if table == nil {
+				t.Fatal("nothing changed")
+			}
+			if v := verdict(t, table, good); v.Risk != risk || v.Sensor != sensor {
+				t.Errorf("good level: risk %s, sensor %s, want %s, %s", v.Risk, v.Sensor, risk, sensor)
+			}
+			if v := verdict(t, table, bad); v.Risk != worse {
+				t.Errorf("bad level: risk %s, want %s", v.Risk, worse)
+			}
+		}
+	}
+	connectors := func(f *emulator.Fleet) *emulator.Connector { return f.Connectors[0] }
+	switched(func(*emulator.Fleet) {})(t, decision.LevelNone, decision.LevelHigh, decision.SensorActive)
+	switched(func(f *emulator.Fleet) { connectors(f).Windows = false })(t, decision.LevelUnknown, decision.LevelHigh, decision.SensorDeactivated)
+	switched(func(f *emulator.Fleet) { connectors(f).Windows = true })(t, decision.LevelNone, decision.LevelHigh, decision.SensorActive)
+	switched(func(f *emulator.Fleet) { connectors(f).State = "available" })(t, decision.LevelUnknown, decision.LevelHigh, decision.SensorDeactivated)
+	switched(func(f *emulator.Fleet) { connectors(f).State = "unresponsive" })(t, decision.LevelUnknown, decision.LevelHigh, decision.SensorUnresponsive)
+	switched(func(f *emulator.Fleet) { f.Connectors = nil })(t, decision.LevelUnknown, decision.LevelHigh, decision.SensorDeactivated)
+}
