@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -94,6 +95,9 @@ func readBody(r *http.Request, to any) error {
 	dec := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxAdminBody))
 	dec.DisallowUnknownFields()
 	err := dec.Decode(to)
+	if err == nil && dec.Decode(&struct{}{}) != io.EOF {
+		err = errors.New("there is more than one JSON value")
+	}
 	if err != nil {
 		return apiError(http.StatusBadRequest, "reading the call's body: %v", err)
 	}

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -98,8 +99,12 @@ func (a *App) adminDecisions(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := r.URL.Query()
+	outcome := q.Get("outcome")
+	if outcome != "" && !slices.ContainsFunc(decision.Outcomes, func(o decision.Outcome) bool { return o.String() == outcome }) {
+		return apiError(http.StatusBadRequest, "there is no outcome %q; write one of %v", clip(outcome), decision.Outcomes)
+	}
 	recs := a.shared.ring.latest(n, time.Now(), a.privacy.retain, func(rec *decisionRecord) bool {
-		return (q.Get("outcome") == "" || q.Get("outcome") == rec.Outcome.String()) &&
+		return (outcome == "" || outcome == rec.Outcome.String()) &&
 			(q.Get("policy") == "" || q.Get("policy") == rec.Policy.Name)
 	})
 	views := make([]DecisionView, 0, len(recs))

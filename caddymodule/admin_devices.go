@@ -99,6 +99,9 @@ func (a *App) adminDevices(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	want := r.URL.Query().Get("compliance")
+	if _, ok := decision.ParseCompliance(want); !ok && want != "" {
+		return apiError(http.StatusBadRequest, "there is no compliance %q; it is written as in a CSV file, such as noncompliant or in_grace", clip(want))
+	}
 	now, total := time.Now(), 0
 	views := make([]DeviceView, 0, min(n, 100))
 	seen := map[decision.Key]bool{}

@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse-project/gatehouse/caddymodule/pages"
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/policy"
+	"github.com/gatehouse-project/gatehouse/decision/revocation"
 	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
@@ -210,7 +211,14 @@ func (a *App) provisionState(caddy.Context) error {
 		return err
 	}
 	a.shared, err = pooled(a, "state:"+dir, func() (*sharedState, error) { return openSharedState(dir) })
-	return err
+	if errors.Is(err, revocation.ErrLocked) {
+		// `validate` beside a running gateway ends here, too.
+		err = fmt.Errorf("another gateway on this machine uses it: stop that one, or give this one a `state` of its own: %w", err)
+	}
+	if err != nil {
+		return a.at(fmt.Errorf("state %s: %w", dir, err))
+	}
+	return nil
 }
 
 func (a *App) provisionPolicies(caddy.Context) error {

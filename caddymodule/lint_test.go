@@ -127,6 +127,15 @@ func TestLint(t *testing.T) {
 			want:  []string{"error verifies_nothing"},
 		},
 		{
+			name:  "mode require without a client_certificate block",
+			sites: "a.example {\ntls {\nclient_auth {\nmode require\n}\n}\ncompliance standard\n" + proxy + "}",
+			want:  []string{"error verifies_nothing"}, text: "a.example: client_auth mode require",
+		},
+		{
+			name:  "verified certificates for somebody else",
+			sites: "a.example {\ntls {\nclient_auth {\nmode require_and_verify\ntrust_pool file ca.pem\n}\n}\ncompliance standard\n" + proxy + "}",
+		},
+		{
 			name: "no trust pool", line: lintCertificate,
 			sites: "a.example {\ntls {\nclient_auth {\nmode require_and_verify\n}\n}\ncompliance standard\n" + proxy + "}",
 			want:  []string{"error no_trust_pool"},
@@ -241,6 +250,23 @@ func TestLintJSON(t *testing.T) {
 			}
 			checkLint(t, []byte(config), tc.want, "")
 		})
+	}
+}
+
+// TestLintBounds: what Lint does not follow it says, and a server that never stops
+// is noted.
+func TestLintBounds(t *testing.T) {
+	const gate = `{"handler":"compliance","rules":[{"policy":"standard"}]}`
+	deep := `{"handler":"static_response","abort":true}`
+	for range maxDepth {
+		deep = `{"handler":"subroute","routes":[{"handle":[` + deep + `]}]}`
+	}
+	for grace, want := range map[string][]string{
+		`"grace_period":5,`: {"warning too_deep"},
+		`"grace_period":0,`: {"warning too_deep", "note no_grace_period"},
+		"":                  {"warning too_deep", "note no_grace_period"},
+	} {
+		checkLint(t, []byte(`{"apps":{"compliance":{},"http":{`+grace+`"servers":{"s":{"routes":[{"handle":[`+gate+`,`+deep+`]}]}}}}}`), want, "")
 	}
 }
 

@@ -43,10 +43,19 @@ func (c *lintClientAuth) verifies() bool {
 }
 
 // certificates checks that the TLS side of client_certificate does what the
-// compliance app expects.
+// compliance app expects. Without that block a mode that verifies nothing is all
+// that there is to find.
 func (l *linter) certificates() {
 	cc := l.cfg.Apps.Compliance.ClientCertificate
 	if cc == nil {
+		for _, name := range sortedKeys(l.gated) {
+			srv := l.cfg.Apps.HTTP.Servers[name]
+			for i := range srv.TLS {
+				if p := &srv.TLS[i]; p.ClientAuth != nil && unverified(p.ClientAuth.Mode) {
+					l.clientAuth(p, fmt.Sprintf("apps.http.servers.%s.tls_connection_policies[%d]", name, i), sniOf(p, name))
+				}
+			}
+		}
 		return
 	}
 	asked := false
@@ -93,10 +102,13 @@ func sniOf(p *lintTLSPolicy, server string) string {
 	return strings.Join(p.Match.SNI, ",")
 }
 
+// unverified are the modes that take any certificate, also one that its owner made.
+func unverified(mode string) bool { return mode == "request" || mode == "require" }
+
 func (l *linter) clientAuth(p *lintTLSPolicy, path, place string) {
 	c := p.ClientAuth
 	switch {
-	case c.Mode == "request" || c.Mode == "require":
+	case unverified(c.Mode):
 		l.add(SeverityError, "verifies_nothing", place, path,
 			fmt.Sprintf("client_auth mode %s asks for a certificate and verifies nothing, so certificates are never used", c.Mode),
 			"use `mode verify_if_given` or `mode require_and_verify`, with a trust_pool")

@@ -25,7 +25,7 @@ func (m *meters) observe(name string) source.Observer {
 			m.requests.WithLabelValues(name, "sync_"+e.Result).Inc()
 			m.reqSeconds.WithLabelValues(name).Observe(e.Took.Seconds())
 			m.rows.WithLabelValues(name).Add(float64(e.Bad))
-			if e.Result == "held" || e.Result == "rejected" {
+			if (e.Result == "held" || e.Result == "rejected") && !e.Again {
 				m.guarded.WithLabelValues(name, e.Result).Inc()
 			}
 		},

@@ -112,16 +112,20 @@ func (a *App) refuseRecheck(w http.ResponseWriter, r *http.Request, f *fault) er
 	if f.close && r.ProtoMajor < 3 {
 		h.Set("Connection", "close")
 	}
-	title := titles[decision.Block]
-	if f.status == http.StatusUnauthorized {
-		title = titles[decision.Authenticate]
+	outcome := decision.Block
+	switch {
+	case f.ours:
+		outcome = decision.Undecided
+		h.Set("Retry-After", strconv.Itoa(retrySeconds))
+	case f.status == http.StatusUnauthorized:
+		outcome = decision.Authenticate
 	}
 	finding := decision.Finding{Reason: f.reason, Param: f.param}
 	text := finding.Text(pages.Language(r.Header.Get("Accept-Language")), decision.PlatformUnknown)
 	h.Set("Content-Type", "application/problem+json")
 	w.WriteHeader(f.status)
 	return json.NewEncoder(w).Encode(problem{
-		Type: "urn:gatehouse:problem:" + f.reason.Code(), Title: title, Status: f.status, Detail: text.Message, Support: a.Support,
+		Type: "urn:gatehouse:problem:" + f.reason.Code(), Title: titles[outcome], Status: f.status, Detail: text.Message, Outcome: outcome.String(), Support: a.Support,
 		Reasons: []problemReason{{Code: f.reason.Code(), Message: text.Message, Remediation: text.Remediation, Parameter: f.param, FixedBy: string(f.reason.FixedBy())}},
 	})
 }

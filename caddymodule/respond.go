@@ -102,7 +102,7 @@ type problem struct {
 	Status     int             `json:"status"`
 	Detail     string          `json:"detail"`
 	Outcome    string          `json:"outcome"`
-	DecisionID string          `json:"decision_id"`
+	DecisionID string          `json:"decision_id,omitempty"` // none of a re-check
 	Reasons    []problemReason `json:"reasons"`
 	Warnings   []problemReason `json:"warnings,omitempty"`
 	StepUp     string          `json:"step_up,omitempty"`

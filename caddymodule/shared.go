@@ -86,7 +86,7 @@ type sharedState struct {
 func openSharedState(dir string) (*sharedState, error) {
 	err := os.MkdirAll(dir, 0o700)
 	if err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
+		return nil, err
 	}
 	s := &sharedState{dir: dir, ring: newDecisionRing()}
 	s.rechecks, err = newRechecks()

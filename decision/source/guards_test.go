@@ -280,3 +280,38 @@ func TestHeldBeyondCapacityIsRejected(t *testing.T) {
 		t.Errorf("apply beyond the capacity = %v, want an error", err)
 	}
 }
+
+// TestGuardedOnce: a change that a guard stops is one accident, however often the
+// source is asked while it lasts.
+func TestGuardedOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		var events []SyncEvent
+		src := &lister{fake{devices: fleet(100, nil)}}
+		r := run(src, RunnerOptions{Observer: Observer{Synced: func(e SyncEvent) { events = append(events, e) }}})
+		if err := r.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, tc := range []struct {
+			name   string
+			change func(f *fake)
+			want   string
+			again  bool
+		}{
+			{"rejected", func(f *fake) { f.bad = 50 }, "rejected", false},
+			{"the same once more", func(*fake) {}, "rejected", true},
+			{"and reported as unchanged", func(f *fake) { f.err = ErrUnchanged }, "rejected", true},
+			{"another version", func(f *fake) { f.err, f.bad = nil, 60 }, "rejected", false},
+			{"a good one", func(f *fake) { f.bad = 0 }, "same", false},
+			{"rejected anew", func(f *fake) { f.bad = 60 }, "rejected", false},
+			{"held", func(f *fake) { f.bad, f.devices = 0, fleet(100, nil)[:40] }, "held", false},
+			{"held still", func(*fake) {}, "held", true},
+			{"another change is held", func(f *fake) { f.devices = f.devices[:30] }, "held", false},
+		} {
+			src.set(tc.change)
+			_ = r.SyncNow(t.Context()) // what came of it is in the event
+			if e := events[len(events)-1]; e.Result != tc.want || e.Again != tc.again {
+				t.Errorf("%s: %s, again %v; want %s, %v", tc.name, e.Result, e.Again, tc.want, tc.again)
+			}
+		}
+	})
+}

@@ -109,6 +109,9 @@ type SyncEvent struct {
 	Devices int // in the table now
 	Bad     int // records of this sweep
 	Err     error
+	// Again is true of held and rejected if the sweep before was stopped for the
+	// same: a source that is asked every second must not count as many accidents.
+	Again bool
 }
 
 // Health is the state of a source as operators see it.

@@ -40,7 +40,7 @@ func (r *Runner) SyncNow(ctx context.Context) error {
 	if gaveUp {
 		return ctx.Err() // the caller gave up: that says nothing about the source
 	}
-	ev := SyncEvent{Source: r.o.Name, Bad: sweep.bad}
+	ev, before := SyncEvent{Source: r.o.Name, Bad: sweep.bad}, r.guarded()
 	switch {
 	case err == nil:
 		ev.Result, err = r.take(sweep, start)
@@ -54,6 +54,8 @@ func (r *Runner) SyncNow(ctx context.Context) error {
 			r.throttle(t.RetryAfter)
 		}
 	}
+	now := r.guarded()
+	ev.Again = now != "" && now == before && (ev.Result == "held" || ev.Result == "rejected")
 	r.finish(sweep, start, err)
 	ev.Took, ev.Err = time.Since(start), err
 	if v := r.view.Load(); v != nil {
@@ -137,6 +139,20 @@ func (r *Runner) take(sweep *Sweep, start time.Time) (result string, err error) 
 	r.setHeld(held, p)
 	r.install(applied, p, sweep.why)
 	return "held", nil
+}
+
+// guarded says what a guard stops now: the same text for the same change. It is ""
+// if no guard stops anything.
+func (r *Runner) guarded() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch j := &r.journal; {
+	case j.rejected != nil:
+		return j.rejected.Error()
+	case j.held != nil:
+		return j.held.ID
+	}
+	return ""
 }
 
 func (r *Runner) reject(err error) (string, error) {

@@ -39,11 +39,13 @@ func TestOperate(t *testing.T) {
 		ask("devices", "serial:NOPE").expect(t, 1, "no source has the device serial:NOPE")
 		ask("devices", "what?").expect(t, 1, "is not a device id; write kind:value")
 		ask("devices", "--refresh").expect(t, 1, "--refresh needs the id of one device")
+		ask("devices", "--compliance", "bad").expect(t, 1, `there is no compliance "bad"`)
 		ask("devices", "--limit", "0").expect(t, 1, "limit is a number from 1 to 10000")
 	})
 	t.Run("decisions", func(t *testing.T) {
 		ask("decisions").expect(t, 0, "OUTCOME", "block", "standard", "noncompliant not_encrypted", id)
 		ask("decisions", "--outcome", "allow").expect(t, 0, "no such decision is remembered")
+		ask("decisions", "--outcome", "denied").expect(t, 1, `there is no outcome "denied"; write one of [allow step_up undecided authenticate block]`)
 		ask("decisions", "--policy", "standard", "--json").expect(t, 0, id)
 	})
 	t.Run("revoke and release", func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,8 +59,15 @@ func TestRecheck(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, a.StatusCode, tc.want)
 			continue
 		}
-		if tc.reason != "" && !slices.Equal(a.Problem(t).Codes(), []string{tc.reason}) {
-			t.Errorf("%s: reasons %v, want %s", name, a.Problem(t).Codes(), tc.reason)
+		if tc.reason == "" {
+			continue
+		}
+		p, outcome := a.Problem(t), "block"
+		if tc.want == http.StatusUnauthorized {
+			outcome = "authenticate"
+		}
+		if !slices.Equal(p.Codes(), []string{tc.reason}) || p.Outcome != outcome || strings.Contains(a.Body, "decision_id") {
+			t.Errorf("%s: %s %v, want %s %s and no decision: %s", name, p.Outcome, p.Codes(), outcome, tc.reason, a.Body)
 		}
 	}
 	if n, _ := s.ask("app", token); n != http.StatusForbidden {

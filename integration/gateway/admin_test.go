@@ -89,6 +89,15 @@ func TestJ2AdminPaths(t *testing.T) {
 	if resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("a body of a megabyte: status %d", resp.StatusCode)
 	}
+	resp, err = http.Post(s.Gateway.Admin+"/compliance/revoke", "application/json",
+		strings.NewReader(`{"device":"`+goodID+`","reason":"r"} {"reason":"r"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("a body of two values: status %d", resp.StatusCode)
+	}
 	if s.code(goodID) != http.StatusOK {
 		t.Error("a refused call revoked something")
 	}

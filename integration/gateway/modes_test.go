@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -215,5 +216,24 @@ func TestOwnPaths(t *testing.T) {
 				t.Error("the app was asked")
 			}
 		})
+	}
+}
+
+// TestStateInUse: a second gateway with the same state is refused, and told which
+// directory that is and what to do; the first one goes on.
+func TestStateInUse(t *testing.T) {
+	s := newStand(t, standOptions{})
+	s.setup.Dir = s.Gateway.Dir
+	_, err := rig.TryStart(t, s.setup)
+	if err == nil {
+		t.Fatal("two gateways share one state")
+	}
+	for _, want := range []string{"Caddyfile:", "state " + filepath.Join(s.Gateway.Dir, "state"), "another gateway on this machine uses it"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q: %v", want, err)
+		}
+	}
+	if code := s.code(goodID); code != http.StatusOK {
+		t.Errorf("the first one answers %d", code)
 	}
 }
