@@ -62,9 +62,10 @@ type runtime struct {
 
 	remembering map[*caddyhttp.Server]bool // servers whose connections have a memo
 
-	held   []string // pool keys to give back, once each
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	held     []string // pool keys to give back, once each
+	releases []func() // of what the sources were told to look up
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 }
 
 // Bounds of what an App takes.
@@ -103,7 +104,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logAll = a.DecisionLog == "all"
 	for _, step := range []func(caddy.Context) error{
 		a.provisionKeys, a.provisionPrivacy, a.provisionOperator, a.provisionState, a.provisionMicrosoft, a.provisionSources, a.provisionTokens,
-		a.provisionCertificates, a.provisionPolicies, a.provisionIdentifier, a.provisionPages,
+		a.provisionCertificates, a.provisionPolicies, a.provisionGroups, a.provisionIdentifier, a.provisionPages,
 	} {
 		err := step(ctx)
 		if err != nil {
@@ -223,6 +224,9 @@ func (a *App) provisionPolicies(caddy.Context) error {
 		}
 		env.Facts |= facts
 		env.Sources = append(env.Sources, st.Name)
+		if s.runner.LooksUpGroups() {
+			env.GroupSources = append(env.GroupSources, st.Name)
+		}
 		if s.lists { // a source that is only asked about single devices has no sweep to wait for
 			env.PollIntervals[st.Name] = s.runner.Poll()
 		}
@@ -302,6 +306,19 @@ func (a *App) bind(name string) (*boundPolicy, error) {
 		return nil, fmt.Errorf("unknown policy %q; known: %s", name, orNone(a.policies.Names()))
 	}
 	return b, nil
+}
+
+// provisionGroups tells the sources that can be asked which groups matter.
+func (a *App) provisionGroups(caddy.Context) error {
+	groups := a.policies.Groups()
+	for _, s := range a.sources {
+		release, err := s.runner.WantGroups(groups)
+		if err != nil {
+			return a.at(err)
+		}
+		a.releases = append(a.releases, release)
+	}
+	return nil
 }
 
 func (a *App) provisionIdentifier(caddy.Context) error {
@@ -412,6 +429,10 @@ func (a *App) Cleanup() error {
 	if a.meters != nil {
 		a.meters.status.detach(a)
 	}
+	for _, release := range a.releases {
+		release()
+	}
+	a.releases = nil
 	var errs []error
 	for _, key := range slices.Backward(a.held) { // users before what they use
 		_, err := pool.Delete(key)

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,8 +18,9 @@ func init() {
 }
 
 // EntraSource reads devices and users of a Microsoft Entra ID directory. Needs the
-// application permissions Device.Read.All, User.Read.All (users) and
-// IdentityRiskyUser.Read.All (risky_users, with a P2 licence).
+// application permissions Device.Read.All, User.Read.All (users),
+// IdentityRiskyUser.Read.All (risky_users, with a P2 licence) and
+// GroupMember.Read.All (groups_overage).
 type EntraSource struct {
 	tenantGuest
 	// FullSweep is the time between two complete listings; default 24 h.
@@ -28,6 +30,9 @@ type EntraSource struct {
 	// RiskyUsers reads who is at risk; default on. Where it may not, the fact is
 	// not supplied.
 	RiskyUsers *bool `json:"risky_users,omitempty"`
+	// GroupsOverage looks up the groups of users whose token has too many to list;
+	// default off, because it needs a permission more.
+	GroupsOverage *bool `json:"groups_overage,omitempty"`
 }
 
 // CaddyModule returns the module's registration.
@@ -44,6 +49,7 @@ func (*EntraSource) CaddyModule() caddy.ModuleInfo {
 //	    full_sweep 24h
 //	    users on|off
 //	    risky_users on|off
+//	    groups_overage on|off
 //	    guards off
 //	    guard_bad_rows 1% 5
 //	    guard_changes 20% 20
@@ -53,6 +59,7 @@ func (s *EntraSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words["full_sweep"] = func(string) error { return duration(d, &s.FullSweep) }
 	words["users"] = switchWord(d, &s.Users)
 	words["risky_users"] = switchWord(d, &s.RiskyUsers)
+	words["groups_overage"] = switchWord(d, &s.GroupsOverage)
 	err := block(d, "source entra", words)
 	if err == nil {
 		err = s.checkUsers()
@@ -64,12 +71,29 @@ func (s *EntraSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 }
 
 // checkUsers refuses a contradiction: who is at risk is only known of those who are
-// listed.
+// listed, and an account that was disabled must not keep its groups.
 func (s *EntraSource) checkUsers() error {
-	if !isOn(s.Users, true) && isOn(s.RiskyUsers, false) {
+	switch {
+	case isOn(s.Users, true):
+	case isOn(s.RiskyUsers, false):
 		return errors.New("risky_users on needs users on")
+	case isOn(s.GroupsOverage, false):
+		return errors.New("groups_overage on needs users on")
 	}
 	return nil
+}
+
+// groupTenant is the tenant whose users' groups are looked up; "" is none. An
+// object id means nothing without its tenant, so a domain will not do.
+func (s *EntraSource) groupTenant() (string, error) {
+	if !isOn(s.GroupsOverage, false) {
+		return "", nil
+	}
+	tenant := s.client.Tenant()
+	if _, ok := decision.CanonicalKey(decision.KindEntra, tenant); !ok {
+		return "", fmt.Errorf("groups_overage on needs the tenant's id, a GUID, in the microsoft block; there is %q", tenant)
+	}
+	return tenant, nil
 }
 
 // SourceName is the configured name.
@@ -83,10 +107,14 @@ func (s *EntraSource) NewSource(ctx caddy.Context) (source.Source, source.Runner
 	if err != nil {
 		return nil, o, err
 	}
+	tenant, err := s.groupTenant()
+	if err != nil {
+		return nil, o, err
+	}
 	users := isOn(s.Users, true)
 	src, err := entra.New(entra.Options{
 		Client: s.client, Users: users, RiskyUsers: users && isOn(s.RiskyUsers, true), FullSweep: time.Duration(s.FullSweep),
-		Logger: sourceLogger(ctx),
+		GroupTenant: tenant, Logger: sourceLogger(ctx),
 	})
 	return src, o, err
 }

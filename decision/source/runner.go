@@ -29,6 +29,8 @@ type Runner struct {
 	o      RunnerOptions
 	state  *decision.SourceState
 
+	groups *groupKeeper // nil if the source cannot be asked about users' groups
+
 	view   atomic.Pointer[view]
 	looked *cache.Cache[decision.Key, *looked]
 	// unusable are the ids whose answers could not be used a moment ago.
@@ -128,6 +130,7 @@ func NewRunner(src Source, o RunnerOptions) *Runner {
 	r.breaker = newBreaker(r.o.Name)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.state.SetSupplies(src.Facts())
+	r.groups = newGroupKeeper(r)
 	return r
 }
 
@@ -214,6 +217,9 @@ func (r *Runner) Start(ctx context.Context) {
 			defer stop()
 			r.keepRunning("sync loop", r.loop)
 		})
+		if r.groups != nil {
+			r.spawn(func() { r.keepRunning("look-up of groups", r.groups.loop) })
+		}
 		if w, ok := r.src.(Watcher); ok && r.syncer != nil {
 			r.spawn(func() {
 				r.keepRunning("watch", func(ctx context.Context) error { return w.Watch(ctx, r.Wake) })

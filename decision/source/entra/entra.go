@@ -30,6 +30,10 @@ type Options struct {
 	// IdentityRiskyUser.Read.All and a P2 licence; without them the fact is not
 	// supplied.
 	RiskyUsers bool
+	// GroupTenant is the id of the tenant, a GUID. If set, the groups of users with
+	// too many for a token are looked up. It implies Users: who is disabled must not
+	// keep them. It needs GroupMember.Read.All and User.Read.All.
+	GroupTenant string
 	// FullSweep is the time between two complete listings. Default 24 h.
 	FullSweep time.Duration
 	// Now is the clock. Default [time.Now].
@@ -69,7 +73,14 @@ func New(o Options) (*Source, error) {
 	case o.FullSweep < 0:
 		return nil, errors.New("entra: time between complete listings is negative")
 	}
-	o.Users = o.Users || o.RiskyUsers
+	if o.GroupTenant != "" {
+		tenant, ok := parseGUID(o.GroupTenant)
+		if !ok {
+			return nil, errors.New("entra: looking up groups needs the tenant's id, a GUID and not a domain")
+		}
+		o.GroupTenant = tenant.String()
+	}
+	o.Users = o.Users || o.RiskyUsers || o.GroupTenant != ""
 	o.FullSweep = cmp.Or(o.FullSweep, defaultFullSweep)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
