@@ -43,9 +43,12 @@ func (m *Membership) of(group string) Tri {
 }
 
 // IsGroupID reports whether a group in a policy is named by its object id, so that
-// a source can be asked about it, and returns its canonical form.
+// a source can be asked about it, and returns it in lower case.
 func IsGroupID(name string) (id string, ok bool) {
 	k, ok := CanonicalKey(KindEntra, name)
+	if len(name) != len(zeroGUID) { // braces and blanks: no token has it so either
+		return "", false
+	}
 	return k.Value, ok
 }
 

@@ -203,6 +203,11 @@ func (g *groupKeeper) ask(ctx context.Context, objectID string) {
 	select {
 	case <-f.done:
 	case <-ctx.Done():
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if u := g.users[objectID]; u != nil && u.cause == decision.CauseNone {
+			u.cause = decision.CauseLookupTimeout
+		}
 	}
 }
 
