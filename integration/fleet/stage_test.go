@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -32,6 +33,7 @@ type options struct {
 	Policies string
 	Tenant   emulator.Options
 	Kind     string // of the device id in tokens; default entra
+	Entra    bool   // an issuer of Entra ID as well, called entra; see entraToken
 	// Before is called with the tenant before the gateway starts.
 	Before func(*emulator.Server)
 }
@@ -55,6 +57,10 @@ func open(t *testing.T, o options) *stage {
 	if o.Before != nil {
 		o.Before(s.tenant)
 	}
+	entra := ""
+	if o.Entra {
+		entra = fmt.Sprintf("issuer entra {\n\ttenant %s\n\taudience intranet\n\tjwks file %s\n\tdevice_claim deviceid entra\n}", emulator.DefaultTenant, s.issuer.JWKS)
+	}
 	replace := strings.NewReplacer("{base}", base, "{ca}", ca)
 	var gates strings.Builder
 	for _, line := range strings.Split(o.Policies, "\n") {
@@ -69,6 +75,7 @@ func open(t *testing.T, o options) *stage {
 			audience intranet
 			device_claim deviceid %s
 		}
+		%s
 		microsoft {
 			tenant %s
 			client_id %s
@@ -80,7 +87,7 @@ func open(t *testing.T, o options) *stage {
 			ca_file {ca}
 		}
 		%s
-		%s`, s.issuer.URL, s.issuer.JWKS, cmp.Or(o.Kind, "entra"), emulator.DefaultTenant, emulator.DefaultClientID, o.Sources, o.Policies)),
+		%s`, s.issuer.URL, s.issuer.JWKS, cmp.Or(o.Kind, "entra"), entra, emulator.DefaultTenant, emulator.DefaultClientID, o.Sources, o.Policies)),
 		Sites: fmt.Sprintf("http://127.0.0.1:%d {\n\tbind 127.0.0.1\n%s\treverse_proxy %s\n}\n", s.port, gates.String(), s.upstream.Addr()),
 		Env:   []string{"CLIENT_SECRET=" + emulator.DefaultSecret, "ADMIN_PASSWORD=" + emulator.AdminPassword},
 	})
@@ -130,6 +137,19 @@ func (s *stage) token(d *emulator.Device) string {
 	if d.User != nil {
 		claims["sub"], claims["preferred_username"] = d.User.OID.String(), d.User.UPN
 	}
+	return s.issuer.Token(claims)
+}
+
+// entraToken is one that Entra ID would issue for a user with too many groups to
+// list. extra sets further claims.
+func (s *stage) entraToken(u *emulator.User, extra rig.Claims) string {
+	claims := rig.Claims{
+		"iss": "https://login.microsoftonline.com/" + emulator.DefaultTenant + "/v2.0", "tid": emulator.DefaultTenant, "ver": "2.0",
+		"sub": "pairwise-" + u.OID.String(), "oid": u.OID.String(), "preferred_username": u.UPN, "scp": "access", "azp": emulator.DefaultClientID,
+		"groups": nil, "_claim_names": map[string]string{"groups": "src1"},
+		"_claim_sources": map[string]any{"src1": map[string]string{"endpoint": "https://graph.windows.net/users/" + u.OID.String() + "/getMemberObjects"}},
+	}
+	maps.Copy(claims, extra)
 	return s.issuer.Token(claims)
 }
 
