@@ -2,7 +2,6 @@ package entra
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -48,7 +47,7 @@ type Options struct {
 type Source struct {
 	o Options
 
-	turn      chan struct{} // holds one token while a Sync runs; guards what follows
+	turn      source.Turn // of a Sync; guards what follows
 	devices   feed
 	users     feed
 	known     registry
@@ -86,7 +85,7 @@ func New(o Options) (*Source, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Source{o: o, turn: make(chan struct{}, 1), stats: Stats{UserRisk: riskOff}}, nil
+	return &Source{o: o, turn: source.NewTurn(), stats: Stats{UserRisk: riskOff}}, nil
 }
 
 // Facts implements [source.Source]. While risk cannot be read at all, a sweep
@@ -104,21 +103,6 @@ func (s *Source) facts(withRisk bool) decision.FactSet {
 	}
 	return f
 }
-
-// take waits for the turn to Sync.
-func (s *Source) take(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case s.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *Source) give() { <-s.turn }
 
 var (
 	_ source.Syncer = (*Source)(nil)
