@@ -38,6 +38,7 @@ type runtime struct {
 	tenants map[string]*pooledTenant
 	tokens  *pooledTokens
 	certs   *pooledCertificates
+	pinned  *pinned
 
 	tokensKey, certsKey string // pool keys: identities are made of both
 
@@ -104,7 +105,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logAll = a.DecisionLog == "all"
 	for _, step := range []func(caddy.Context) error{
 		a.provisionKeys, a.provisionPrivacy, a.provisionOperator, a.provisionState, a.provisionMicrosoft, a.provisionSources, a.provisionTokens,
-		a.provisionCertificates, a.provisionPolicies, a.provisionGroups, a.provisionIdentifier, a.provisionPages,
+		a.provisionCertificates, a.provisionPinned, a.provisionPolicies, a.provisionGroups, a.provisionIdentifier, a.provisionPages,
 	} {
 		err := step(ctx)
 		if err != nil {
@@ -282,6 +283,9 @@ func (a *App) proofs() []decision.Proof {
 			}
 		}
 	}
+	if a.pinned != nil || pinsCertificates(a.SourcesRaw) {
+		proofs = append(proofs, decision.ProofCertificate)
+	}
 	if a.ClientCertificate != nil && len(a.ClientCertificate.DeviceID) > 0 {
 		proofs = append(proofs, decision.ProofCertificate)
 		if a.ForwardedCertificate != nil {
@@ -337,7 +341,7 @@ func (a *App) provisionIdentifier(caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	a.identifier = &identifier{known: known.Cache, hits: &known.hits, nobody: &identityEntry{}, meters: a.meters, revoked: a.shared.revocations.MatchCertificate}
+	a.identifier = &identifier{known: known.Cache, pinned: a.pinned, hits: &known.hits, nobody: &identityEntry{}, meters: a.meters, revoked: a.shared.revocations.MatchCertificate}
 	if a.tokens != nil {
 		a.identifier.tokens = a.tokens.Tokens
 	}

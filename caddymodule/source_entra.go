@@ -33,6 +33,9 @@ type EntraSource struct {
 	// GroupsOverage looks up the groups of users whose token has too many to list;
 	// default off, because it needs a permission more.
 	GroupsOverage *bool `json:"groups_overage,omitempty"`
+	// PinnedCertificates is "experimental", or empty for off: devices may prove
+	// themselves by the certificate that Entra ID gave them at registration.
+	PinnedCertificates string `json:"pinned_certificates,omitempty"`
 }
 
 // CaddyModule returns the module's registration.
@@ -50,6 +53,7 @@ func (*EntraSource) CaddyModule() caddy.ModuleInfo {
 //	    users on|off
 //	    risky_users on|off
 //	    groups_overage on|off
+//	    pinned_certificates experimental
 //	    guards off
 //	    guard_bad_rows 1% 5
 //	    guard_changes 20% 20
@@ -60,6 +64,7 @@ func (s *EntraSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words["users"] = switchWord(d, &s.Users)
 	words["risky_users"] = switchWord(d, &s.RiskyUsers)
 	words["groups_overage"] = switchWord(d, &s.GroupsOverage)
+	words["pinned_certificates"] = func(string) error { return choice(d, &s.PinnedCertificates, pinnedExperimental) }
 	err := block(d, "source entra", words)
 	if err == nil {
 		err = s.checkUsers()
@@ -69,6 +74,10 @@ func (s *EntraSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	return err
 }
+
+// pinnedExperimental is the only value of pinned_certificates: what it rests on is a
+// property that Microsoft marks as for internal use.
+const pinnedExperimental = "experimental"
 
 // checkUsers refuses a contradiction: who is at risk is only known of those who are
 // listed, and an account that was disabled must not keep its groups.
@@ -104,6 +113,9 @@ func (s *EntraSource) NewSource(ctx caddy.Context) (source.Source, source.Runner
 	o := s.runner(decision.AuthorityDirectory, entraPoll)
 	o.Authoritative, o.AskUnknown, o.SyncTimeout = true, true, firstSweep
 	err := errors.Join(s.check(leastPoll), s.checkUsers())
+	if s.PinnedCertificates != "" && s.PinnedCertificates != pinnedExperimental {
+		err = errors.Join(err, fmt.Errorf("pinned_certificates is %s or absent, not %q", pinnedExperimental, s.PinnedCertificates))
+	}
 	if err != nil {
 		return nil, o, err
 	}
@@ -114,7 +126,7 @@ func (s *EntraSource) NewSource(ctx caddy.Context) (source.Source, source.Runner
 	users := isOn(s.Users, true)
 	src, err := entra.New(entra.Options{
 		Client: s.client, Users: users, RiskyUsers: users && isOn(s.RiskyUsers, true), FullSweep: time.Duration(s.FullSweep),
-		GroupTenant: tenant, Logger: sourceLogger(ctx),
+		GroupTenant: tenant, PinnedCertificates: s.PinnedCertificates != "", Logger: sourceLogger(ctx),
 	})
 	return src, o, err
 }

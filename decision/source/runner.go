@@ -180,6 +180,12 @@ func (r *Runner) bump() {
 // knows reports whether the source can know an id of this kind.
 func (r *Runner) knows(kind string) bool { return r.kinds == nil || slices.Contains(r.kinds, kind) }
 
+// PinsCertificates reports whether the source says which certificates devices have.
+func (r *Runner) PinsCertificates() bool {
+	p, ok := r.src.(CertificatePinner)
+	return ok && p.PinsCertificates()
+}
+
 // Asks reports whether the source can be asked about one device by this id.
 func (r *Runner) Asks(key decision.Key) bool { return r.looker != nil && r.knows(key.Kind) }
 

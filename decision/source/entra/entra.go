@@ -33,6 +33,9 @@ type Options struct {
 	// too many for a token are looked up. It implies Users: who is disabled must not
 	// keep them. It needs GroupMember.Read.All and User.Read.All.
 	GroupTenant string
+	// PinnedCertificates reads alternativeSecurityIds too and gives devices ids of
+	// kind [decision.KindPinnedCertificate].
+	PinnedCertificates bool
 	// FullSweep is the time between two complete listings. Default 24 h.
 	FullSweep time.Duration
 	// Now is the clock. Default [time.Now].
@@ -107,4 +110,6 @@ func (s *Source) facts(withRisk bool) decision.FactSet {
 var (
 	_ source.Syncer = (*Source)(nil)
 	_ source.Looker = (*Source)(nil)
+
+	_ source.CertificatePinner = (*Source)(nil)
 )

@@ -113,7 +113,7 @@ func (s *Source) readDevices(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	fresh, counted := newRegistry(), tally{}
-	link, err := s.list(ctx, msgraph.DirectoryDevices, devicesPath, deviceSelect, func(raw json.RawMessage) error {
+	link, err := s.list(ctx, msgraph.DirectoryDevices, devicesPath, s.deviceFields(), func(raw json.RawMessage) error {
 		_, err := fresh.apply(raw, now, &counted)
 		return err
 	})
