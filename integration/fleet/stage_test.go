@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"net/http"
@@ -25,6 +26,8 @@ type stage struct {
 	upstream *rig.Upstream
 	issuer   *rig.Issuer
 	port     int
+	tls      *rig.CA // of the second site
+	tlsPort  int
 }
 
 // options of a stage.
@@ -34,6 +37,7 @@ type options struct {
 	Tenant   emulator.Options
 	Kind     string // of the device id in tokens; default entra
 	Entra    bool   // an issuer of Entra ID as well, called entra; see entraToken
+	TLS      string // the inside of client_auth of a second site, over TLS; see overTLS
 	// Before is called with the tenant before the gateway starts.
 	Before func(*emulator.Server)
 }
@@ -68,6 +72,14 @@ func open(t *testing.T, o options) *stage {
 			fmt.Fprintf(&gates, "\t@%[1]s path /%[1]s/*\n\tcompliance @%[1]s %[1]s\n", words[1])
 		}
 	}
+	sites, global := fmt.Sprintf("http://127.0.0.1:%d {\n\tbind 127.0.0.1\n%s\treverse_proxy %s\n}\n", s.port, gates.String(), s.upstream.Addr()), ""
+	if o.TLS != "" {
+		s.tls, s.tlsPort = rig.NewCA(t, "servers"), rig.FreePort(t)
+		cert, key := s.tls.Server("app.corp.example")
+		sites += fmt.Sprintf("https://app.corp.example:%d {\n\tbind 127.0.0.1\n\ttls %s %s {\n\t\tclient_auth {\n\t\t\t%s\n\t\t}\n\t}\n%s\treverse_proxy %s\n}\n",
+			s.tlsPort, cert, key, o.TLS, gates.String(), s.upstream.Addr())
+		global = "auto_https disable_redirects"
+	}
 	s.gateway = rig.Start(t, rig.Setup{
 		Compliance: replace.Replace(fmt.Sprintf(`
 		issuer corp %s {
@@ -88,7 +100,7 @@ func open(t *testing.T, o options) *stage {
 		}
 		%s
 		%s`, s.issuer.URL, s.issuer.JWKS, cmp.Or(o.Kind, "entra"), entra, emulator.DefaultTenant, emulator.DefaultClientID, o.Sources, o.Policies)),
-		Sites: fmt.Sprintf("http://127.0.0.1:%d {\n\tbind 127.0.0.1\n%s\treverse_proxy %s\n}\n", s.port, gates.String(), s.upstream.Addr()),
+		Sites: sites, Global: global,
 		Env:   []string{"CLIENT_SECRET=" + emulator.DefaultSecret, "ADMIN_PASSWORD=" + emulator.AdminPassword},
 	})
 	t.Cleanup(func() {
@@ -151,6 +163,17 @@ func (s *stage) entraToken(u *emulator.User, extra rig.Claims) string {
 	}
 	maps.Copy(claims, extra)
 	return s.issuer.Token(claims)
+}
+
+// overTLS asks the second site with a client certificate (nil: none).
+func (s *stage) overTLS(policy string, cert *tls.Certificate, header ...string) (status int, reasons []string) {
+	s.t.Helper()
+	c := rig.NewClient(s.t, rig.ClientOptions{Protocol: "h2", Authority: s.tls, Certificate: cert, Port: s.tlsPort})
+	a := rig.Do(s.t, c, http.MethodGet, "https://app.corp.example/"+policy+"/x", header...)
+	if a.StatusCode == http.StatusOK {
+		return a.StatusCode, nil
+	}
+	return a.StatusCode, a.Problem(s.t).Codes()
 }
 
 // ask asks the app under a policy with a token, and returns the status and the
