@@ -42,11 +42,11 @@ func (c *lintClientAuth) verifies() bool {
 	return c.hasPool() && (c.Mode == "" || c.Mode == "verify_if_given" || c.Mode == "require_and_verify")
 }
 
-// certificates checks that the TLS side of client_certificate does what the
-// compliance app expects.
+// certificates checks that the TLS side of client_certificate, or of certificates
+// that a directory pins, does what the compliance app expects.
 func (l *linter) certificates() {
-	cc := l.cfg.Apps.Compliance.ClientCertificate
-	if cc == nil {
+	cc, pins := l.cfg.Apps.Compliance.ClientCertificate, pinsCertificates(l.cfg.Apps.Compliance.Sources)
+	if cc == nil && !pins {
 		return
 	}
 	asked := false
@@ -70,7 +70,13 @@ func (l *linter) certificates() {
 				"remove `strict_sni_host insecure_off`")
 		}
 	}
-	if !asked && l.cfg.Apps.Compliance.ForwardedCertificate == nil {
+	switch {
+	case asked:
+	case cc == nil:
+		l.add(SeverityWarning, "no_client_auth", "apps.compliance.sources", "",
+			"pinned_certificates is on, but no site asks for certificates, so none will ever be seen",
+			"add `tls { client_auth { mode request } }` to the sites")
+	case l.cfg.Apps.Compliance.ForwardedCertificate == nil:
 		l.add(SeverityWarning, "no_client_auth", firstOf(cc.Place, "apps.compliance.client_certificate"), "",
 			"client_certificate is configured, but no site asks for certificates, so none will ever be seen",
 			"add `tls { client_auth { mode verify_if_given; trust_pool file ... } }` to the sites")

@@ -63,7 +63,7 @@ type groupKeeper struct {
 	state *decision.SourceState
 	wake  chan struct{}
 
-	mu       sync.Mutex // guards what follows; never held with Runner.mu
+	mu       sync.Mutex // guards what follows; taken before Runner.mu, never after
 	lists    []*[]string
 	wanted   []string // the union of lists
 	users    map[string]*groupUser

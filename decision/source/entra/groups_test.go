@@ -164,3 +164,15 @@ func TestGroupsOfAnotherTenant(t *testing.T) {
 	}
 	e.Check(t)
 }
+
+func FuzzGroups(f *testing.F) {
+	f.Add([]byte(`{"value":[]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		ids, err := decodeGroups(body)
+		for _, id := range ids {
+			if g, ok := parseGUID(id); !ok || g.String() != id || err != nil {
+				t.Errorf("%q is no id, error %v", id, err)
+			}
+		}
+	})
+}
