@@ -11,8 +11,11 @@ import (
 	"errors"
 	"math/big"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/identity"
@@ -110,5 +113,20 @@ func TestPinned(t *testing.T) {
 	}
 	if f := certificateFault(errPinsNotLoaded); !f.ours || f.status != http.StatusServiceUnavailable || f.reason != decision.NotLoaded {
 		t.Errorf("fault %+v, want undecided", f)
+	}
+}
+
+// What the Caddyfile parser refuses is refused in JSON too.
+func TestEntraSourceFromJSON(t *testing.T) {
+	off, on := false, true
+	for want, s := range map[string]*EntraSource{
+		"pinned_certificates is experimental or absent": {PinnedCertificates: "on"},
+		"groups_overage on needs users on":              {Users: &off, GroupsOverage: &on},
+		"risky_users on needs users on":                 {Users: &off, RiskyUsers: &on},
+	} {
+		_, _, err := s.NewSource(caddy.Context{})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
 	}
 }

@@ -97,7 +97,9 @@ func TestNotAPinnedCertificate(t *testing.T) {
 		"no device id":   func(leaf, _ *x509.Certificate) { leaf.Subject.CommonName = "lt-1" },
 		"zero device id": func(leaf, _ *x509.Certificate) { leaf.Subject.CommonName = "00000000-0000-0000-0000-000000000000" },
 		"an authority":   func(leaf, _ *x509.Certificate) { leaf.IsCA, leaf.BasicConstraintsValid = true, true },
-		"too large":      func(leaf, _ *x509.Certificate) { leaf.CRLDistributionPoints = []string{string(make([]byte, maxCertBytes))} },
+		"too large": func(leaf, _ *x509.Certificate) {
+			leaf.CRLDistributionPoints = []string{string(make([]byte, maxCertBytes))}
+		},
 	} {
 		leaf := registration(t, change)
 		for range 2 {

@@ -101,7 +101,7 @@ func open(t *testing.T, o options) *stage {
 		%s
 		%s`, s.issuer.URL, s.issuer.JWKS, cmp.Or(o.Kind, "entra"), entra, emulator.DefaultTenant, emulator.DefaultClientID, o.Sources, o.Policies)),
 		Sites: sites, Global: global,
-		Env:   []string{"CLIENT_SECRET=" + emulator.DefaultSecret, "ADMIN_PASSWORD=" + emulator.AdminPassword},
+		Env: []string{"CLIENT_SECRET=" + emulator.DefaultSecret, "ADMIN_PASSWORD=" + emulator.AdminPassword},
 	})
 	t.Cleanup(func() {
 		if t.Failed() {
