@@ -39,6 +39,7 @@ type runtime struct {
 	tenants map[string]*pooledTenant
 	tokens  *pooledTokens
 	certs   *pooledCertificates
+	pinned  *pinned
 
 	tokensKey, certsKey string // pool keys: identities are made of both
 
@@ -63,9 +64,10 @@ type runtime struct {
 
 	remembering map[*caddyhttp.Server]bool // servers whose connections have a memo
 
-	held   []string // pool keys to give back, once each
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	held     []string // pool keys to give back, once each
+	releases []func() // of what the sources were told to look up
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 }
 
 // Bounds of what an App takes.
@@ -104,7 +106,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logAll = a.DecisionLog == "all"
 	for _, step := range []func(caddy.Context) error{
 		a.provisionKeys, a.provisionPrivacy, a.provisionOperator, a.provisionState, a.provisionMicrosoft, a.provisionSources, a.provisionTokens,
-		a.provisionCertificates, a.provisionPolicies, a.provisionIdentifier, a.provisionPages,
+		a.provisionCertificates, a.provisionPinned, a.provisionPolicies, a.provisionGroups, a.provisionIdentifier, a.provisionPages,
 	} {
 		err := step(ctx)
 		if err != nil {
@@ -231,6 +233,9 @@ func (a *App) provisionPolicies(caddy.Context) error {
 		}
 		env.Facts |= facts
 		env.Sources = append(env.Sources, st.Name)
+		if s.runner.LooksUpGroups() {
+			env.GroupSources = append(env.GroupSources, st.Name)
+		}
 		if s.lists { // a source that is only asked about single devices has no sweep to wait for
 			env.PollIntervals[st.Name] = s.runner.Poll()
 		}
@@ -286,6 +291,9 @@ func (a *App) proofs() []decision.Proof {
 			}
 		}
 	}
+	if a.pinned != nil || pinsCertificates(a.SourcesRaw) {
+		proofs = append(proofs, decision.ProofCertificate)
+	}
 	if a.ClientCertificate != nil && len(a.ClientCertificate.DeviceID) > 0 {
 		proofs = append(proofs, decision.ProofCertificate)
 		if a.ForwardedCertificate != nil {
@@ -312,6 +320,19 @@ func (a *App) bind(name string) (*boundPolicy, error) {
 	return b, nil
 }
 
+// provisionGroups tells the sources that can be asked which groups matter.
+func (a *App) provisionGroups(caddy.Context) error {
+	groups := a.policies.Groups()
+	for _, s := range a.sources {
+		release, err := s.runner.WantGroups(groups)
+		if err != nil {
+			return a.at(err)
+		}
+		a.releases = append(a.releases, release)
+	}
+	return nil
+}
+
 func (a *App) provisionIdentifier(caddy.Context) error {
 	capacity := 100_000
 	if a.Cache != nil && a.Cache.Tokens > 0 {
@@ -328,7 +349,7 @@ func (a *App) provisionIdentifier(caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	a.identifier = &identifier{known: known.Cache, hits: &known.hits, nobody: &identityEntry{}, meters: a.meters, revoked: a.shared.revocations.MatchCertificate}
+	a.identifier = &identifier{known: known.Cache, pinned: a.pinned, hits: &known.hits, nobody: &identityEntry{}, meters: a.meters, revoked: a.shared.revocations.MatchCertificate}
 	if a.tokens != nil {
 		a.identifier.tokens = a.tokens.Tokens
 	}
@@ -420,6 +441,10 @@ func (a *App) Cleanup() error {
 	if a.meters != nil {
 		a.meters.status.detach(a)
 	}
+	for _, release := range a.releases {
+		release()
+	}
+	a.releases = nil
 	var errs []error
 	for _, key := range slices.Backward(a.held) { // users before what they use
 		_, err := pool.Delete(key)

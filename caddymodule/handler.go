@@ -284,8 +284,8 @@ func (a *App) fillRequest(r *http.Request, x *exchange) {
 	if a.needHost {
 		x.req.Host = siteName(r)
 	}
-	if a.lookups && e.Device.Known() {
-		x.req.Posture = a.directory.Resolve(r.Context(), &e.Identity) // from memory, unless a source never heard of the device
+	if a.lookups {
+		x.req.Posture = a.directory.Resolve(r.Context(), &e.Identity) // from memory, unless a source never heard of the device or user
 	} else {
 		x.req.Posture = a.directory.Posture(&e.Identity)
 	}

@@ -62,6 +62,7 @@ type identityKey struct {
 type identifier struct {
 	tokens  *identity.Tokens
 	certs   *identity.Certificates
+	pinned  *pinned // nil unless a directory pins certificates
 	forward *forwardTrust
 	known   *cache.Cache[identityKey, *identityEntry]
 	nobody  *identityEntry
@@ -230,7 +231,7 @@ func almostBearer(h string) bool {
 }
 
 func (id *identifier) certificate(r *http.Request, fwd *forwardedChain, now time.Time, key *identityKey, c *credentials) {
-	if id.certs == nil {
+	if id.certs == nil && id.pinned == nil {
 		return
 	}
 	var cert *identity.Certificate
@@ -251,7 +252,7 @@ func (id *identifier) certificate(r *http.Request, fwd *forwardedChain, now time
 		cert, err = id.certs.FromForwarded(fwd.chain, now)
 	}
 	if !fwd.peer && r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		cert, err = id.certs.FromTLS(r.TLS, now)
+		cert, err = id.fromTLS(r.TLS, now)
 	}
 	if errors.Is(err, identity.ErrForeign) {
 		key.foreign = true
@@ -279,6 +280,8 @@ func (id *identifier) certificate(r *http.Request, fwd *forwardedChain, now time
 func certificateFault(err error) fault {
 	var ce *identity.CertificateError
 	switch {
+	case errors.Is(err, errPinsNotLoaded):
+		return fault{reason: decision.NotLoaded, status: http.StatusServiceUnavailable, ours: true}
 	case errors.As(err, &ce) && ce.Unavailable:
 		return fault{reason: decision.RevocationListUnavailable, status: http.StatusServiceUnavailable, ours: true}
 	case errors.As(err, &ce):

@@ -67,6 +67,7 @@ type lintConfig struct {
 type lintApp struct {
 	ClientCertificate    *ClientCertificate    `json:"client_certificate"`
 	ForwardedCertificate *ForwardedCertificate `json:"forwarded_certificate"`
+	Sources              []json.RawMessage     `json:"sources"`
 	Policies             []struct {
 		Lines []struct {
 			Words []string `json:"words"`

@@ -35,6 +35,15 @@ const lintCertificate = `client_certificate {
 	device_id entra subject_cn
 }`
 
+const lintPinned = `microsoft {
+	tenant corp.example
+	client_id a
+	client_secret {env.SECRET}
+}
+source entra {
+	pinned_certificates experimental
+}`
+
 func TestLint(t *testing.T) {
 	type row struct {
 		name, global, line, sites string
@@ -134,6 +143,19 @@ func TestLint(t *testing.T) {
 		{
 			name:  "verified certificates for somebody else",
 			sites: "a.example {\ntls {\nclient_auth {\nmode require_and_verify\ntrust_pool file ca.pem\n}\n}\ncompliance standard\n" + proxy + "}",
+		},
+		{
+			name: "mode request for pinned certificates", line: lintPinned,
+			sites: "a.example {\ntls {\nclient_auth {\nmode request\n}\n}\ncompliance standard\n" + proxy + "}",
+		},
+		{
+			name: "nobody asks for pinned certificates", line: lintPinned, sites: "a.example {\ncompliance standard\n" + proxy + "}",
+			want: []string{"warning no_client_auth"}, text: "mode request",
+		},
+		{
+			name: "insecure SNI with pinned certificates", line: lintPinned, global: "servers {\nstrict_sni_host insecure_off\n}",
+			sites: "a.example {\ntls {\nclient_auth {\nmode request\n}\n}\ncompliance standard\n" + proxy + "}",
+			want:  []string{"error insecure_sni"},
 		},
 		{
 			name: "no trust pool", line: lintCertificate,

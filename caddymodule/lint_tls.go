@@ -42,12 +42,12 @@ func (c *lintClientAuth) verifies() bool {
 	return c.hasPool() && (c.Mode == "" || c.Mode == "verify_if_given" || c.Mode == "require_and_verify")
 }
 
-// certificates checks that the TLS side of client_certificate does what the
-// compliance app expects. Without that block a mode that verifies nothing is all
-// that there is to find.
+// certificates checks that the TLS side of client_certificate, or of certificates
+// that a directory pins, does what the compliance app expects. Without either a mode
+// that verifies nothing is all that there is to find.
 func (l *linter) certificates() {
-	cc := l.cfg.Apps.Compliance.ClientCertificate
-	if cc == nil {
+	cc, pins := l.cfg.Apps.Compliance.ClientCertificate, pinsCertificates(l.cfg.Apps.Compliance.Sources)
+	if cc == nil && !pins {
 		for _, name := range sortedKeys(l.gated) {
 			srv := l.cfg.Apps.HTTP.Servers[name]
 			for i := range srv.TLS {
@@ -79,7 +79,13 @@ func (l *linter) certificates() {
 				"remove `strict_sni_host insecure_off`")
 		}
 	}
-	if !asked && l.cfg.Apps.Compliance.ForwardedCertificate == nil {
+	switch {
+	case asked:
+	case cc == nil:
+		l.add(SeverityWarning, "no_client_auth", "apps.compliance.sources", "",
+			"pinned_certificates is on, but no site asks for certificates, so none will ever be seen",
+			"add `tls { client_auth { mode request } }` to the sites")
+	case l.cfg.Apps.Compliance.ForwardedCertificate == nil:
 		l.add(SeverityWarning, "no_client_auth", firstOf(cc.Place, "apps.compliance.client_certificate"), "",
 			"client_certificate is configured, but no site asks for certificates, so none will ever be seen",
 			"add `tls { client_auth { mode verify_if_given; trust_pool file ... } }` to the sites")
@@ -108,6 +114,8 @@ func unverified(mode string) bool { return mode == "request" || mode == "require
 func (l *linter) clientAuth(p *lintTLSPolicy, path, place string) {
 	c := p.ClientAuth
 	switch {
+	case unverified(c.Mode) && pinsCertificates(l.cfg.Apps.Compliance.Sources):
+		// The directory knows the certificates: see pinned.
 	case unverified(c.Mode):
 		l.add(SeverityError, "verifies_nothing", place, path,
 			fmt.Sprintf("client_auth mode %s asks for a certificate and verifies nothing, so certificates are never used", c.Mode),

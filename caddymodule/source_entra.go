@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -17,8 +18,9 @@ func init() {
 }
 
 // EntraSource reads devices and users of a Microsoft Entra ID directory. Needs the
-// application permissions Device.Read.All, User.Read.All (users) and
-// IdentityRiskyUser.Read.All (risky_users, with a P2 licence).
+// application permissions Device.Read.All, User.Read.All (users),
+// IdentityRiskyUser.Read.All (risky_users, with a P2 licence) and
+// GroupMember.Read.All (groups_overage).
 type EntraSource struct {
 	tenantGuest
 	// FullSweep is the time between two complete listings; default 24 h.
@@ -28,6 +30,12 @@ type EntraSource struct {
 	// RiskyUsers reads who is at risk; default on. Where it may not, the fact is
 	// not supplied.
 	RiskyUsers *bool `json:"risky_users,omitempty"`
+	// GroupsOverage looks up the groups of users whose token has too many to list;
+	// default off, because it needs a permission more.
+	GroupsOverage *bool `json:"groups_overage,omitempty"`
+	// PinnedCertificates is "experimental", or empty for off: devices may prove
+	// themselves by the certificate that Entra ID gave them at registration.
+	PinnedCertificates string `json:"pinned_certificates,omitempty"`
 }
 
 // CaddyModule returns the module's registration.
@@ -44,6 +52,8 @@ func (*EntraSource) CaddyModule() caddy.ModuleInfo {
 //	    full_sweep 24h
 //	    users on|off
 //	    risky_users on|off
+//	    groups_overage on|off
+//	    pinned_certificates experimental
 //	    guards off
 //	    guard_bad_rows 1% 5
 //	    guard_changes 20% 20
@@ -53,6 +63,8 @@ func (s *EntraSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words["full_sweep"] = func(string) error { return duration(d, &s.FullSweep) }
 	words["users"] = switchWord(d, &s.Users)
 	words["risky_users"] = switchWord(d, &s.RiskyUsers)
+	words["groups_overage"] = switchWord(d, &s.GroupsOverage)
+	words["pinned_certificates"] = func(string) error { return choice(d, &s.PinnedCertificates, pinnedExperimental) }
 	err := block(d, "source entra", words)
 	if err == nil {
 		err = s.checkUsers()
@@ -63,13 +75,34 @@ func (s *EntraSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return err
 }
 
+// pinnedExperimental is the only value of pinned_certificates: what it rests on is a
+// property that Microsoft marks as for internal use.
+const pinnedExperimental = "experimental"
+
 // checkUsers refuses a contradiction: who is at risk is only known of those who are
-// listed.
+// listed, and an account that was disabled must not keep its groups.
 func (s *EntraSource) checkUsers() error {
-	if !isOn(s.Users, true) && isOn(s.RiskyUsers, false) {
+	switch {
+	case isOn(s.Users, true):
+	case isOn(s.RiskyUsers, false):
 		return errors.New("risky_users on needs users on")
+	case isOn(s.GroupsOverage, false):
+		return errors.New("groups_overage on needs users on")
 	}
 	return nil
+}
+
+// groupTenant is the tenant whose users' groups are looked up; "" is none. An
+// object id means nothing without its tenant, so a domain will not do.
+func (s *EntraSource) groupTenant() (string, error) {
+	if !isOn(s.GroupsOverage, false) {
+		return "", nil
+	}
+	tenant := s.client.Tenant()
+	if _, ok := decision.CanonicalKey(decision.KindEntra, tenant); !ok {
+		return "", fmt.Errorf("groups_overage on needs the tenant's id, a GUID, in the microsoft block; there is %q", tenant)
+	}
+	return tenant, nil
 }
 
 // SourceName is the configured name.
@@ -80,13 +113,20 @@ func (s *EntraSource) NewSource(ctx caddy.Context) (source.Source, source.Runner
 	o := s.runner(decision.AuthorityDirectory, entraPoll)
 	o.Authoritative, o.AskUnknown, o.SyncTimeout = true, true, firstSweep
 	err := errors.Join(s.check(leastPoll), s.checkUsers())
+	if s.PinnedCertificates != "" && s.PinnedCertificates != pinnedExperimental {
+		err = errors.Join(err, fmt.Errorf("pinned_certificates is %s or absent, not %q", pinnedExperimental, s.PinnedCertificates))
+	}
+	if err != nil {
+		return nil, o, err
+	}
+	tenant, err := s.groupTenant()
 	if err != nil {
 		return nil, o, err
 	}
 	users := isOn(s.Users, true)
 	src, err := entra.New(entra.Options{
 		Client: s.client, Users: users, RiskyUsers: users && isOn(s.RiskyUsers, true), FullSweep: time.Duration(s.FullSweep),
-		Logger: sourceLogger(ctx),
+		GroupTenant: tenant, PinnedCertificates: s.PinnedCertificates != "", Logger: sourceLogger(ctx),
 	})
 	return src, o, err
 }

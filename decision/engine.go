@@ -98,13 +98,14 @@ func (c *run) effect(r *Requirement, is Tri) Effect {
 	case is == No:
 		return c.effectOfNo(r)
 	case c.why.cause.Ours():
-		if c.p.OnOutage != nil {
+		// A stronger sign-in shows who somebody is, never what they may do.
+		if c.p.OnOutage != nil && r.Kind != RequireGroup {
 			return c.viaStepUp(c.p.OnOutage)
 		}
 		return EffectUndecided
 	case r.Kind == RequireGroup:
-		// Not a fact of a source: on_unknown must not let somebody past a group
-		// by way of a credential that lists none.
+		// on_unknown is about devices: it must not let somebody past a group by way
+		// of a credential that lists none.
 		return EffectBlockUnknown
 	case c.p.OnUnknown.StepUp != nil:
 		return c.viaStepUp(c.p.OnUnknown.StepUp)

@@ -225,9 +225,12 @@ func (c *run) group(r *Requirement, u *User) Tri {
 		return c.needUser()
 	case overlap(r.Names, u.Groups):
 		return Yes
-	case u.GroupsKnown != Yes:
-		c.why = answer{reason: GroupsUnknown, cause: CauseNotReported}
-		return Unknown
+	case u.GroupsKnown == Unknown:
+		return c.groupsUnknown(CauseNotReported)
+	case u.GroupsKnown == No:
+		if is := c.membership(r); is != No {
+			return is
+		}
 	}
 	return c.no(GroupMissing, strings.Join(r.Names, ", "))
 }

@@ -244,20 +244,25 @@ type Exemption struct {
 // exemption returns the first exemption that covers q now, or nil.
 func (p *Policy) exemption(q *Request) *Exemption {
 	for i := range p.Exemptions {
-		if p.Exemptions[i].covers(q) {
+		if p.Exemptions[i].covers(q, p.Ages) {
 			return &p.Exemptions[i]
 		}
 	}
 	return nil
 }
 
-func (x *Exemption) covers(q *Request) bool {
+func (x *Exemption) covers(q *Request, a Ages) bool {
 	if !q.Now.Before(x.Until) {
 		return false
 	}
 	switch {
 	case x.Group != "":
-		return slices.Contains(q.Identity.User.Groups, x.Group)
+		u := &q.Identity.User
+		if slices.Contains(u.Groups, x.Group) || u.GroupsKnown != No {
+			return slices.Contains(u.Groups, x.Group)
+		}
+		is, fresh := q.Posture.inGroups([]string{x.Group}, Mono(q.Now), a)
+		return is == Yes && fresh != Expired
 	case x.User != "":
 		return sameUser(x.User, &q.Identity.User)
 	case x.Device.Kind != "":

@@ -123,6 +123,10 @@ type Posture struct {
 	Device
 	User UserRecord
 
+	// Membership is about the groups of a user whose token has too many to list;
+	// nil if no source can tell.
+	Membership *Membership
+
 	// Evidence has one entry per configured source, in configuration order.
 	Evidence []Evidence
 	// Ambiguous is true if the device ids of the request belong to different

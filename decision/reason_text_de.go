@@ -214,6 +214,11 @@ var german = language{
 			"user_enabled":        "Wir konnten nicht feststellen, ob Ihr Konto aktiviert ist.",
 			"user_risk":           "Wir konnten nicht feststellen, ob Ihr Konto sicher ist.",
 		},
+		NotLoaded:       {groupsParam: "Ihr Konto ist in sehr vielen Gruppen. Wir fragen noch, in welchen."},
+		VerdictExpired:  {groupsParam: "Was wir über die Gruppen Ihres Kontos wissen, ist zu alt, um darauf zu bauen."},
+		SourceFailing:   {groupsParam: "Ihr Konto ist in sehr vielen Gruppen, und der Dienst, der sie kennt, antwortet nicht."},
+		SourceThrottled: {groupsParam: "Ihr Konto ist in sehr vielen Gruppen, und der Dienst, der sie kennt, ist ausgelastet."},
+		LookupTimeout:   {groupsParam: "Ihr Konto ist in sehr vielen Gruppen, und der Dienst, der sie kennt, hat zu lange gebraucht."},
 	},
 	topics: [numTopics]phrase{
 		topicEncryption: {"Verschlüsselung", "", deEncrypt},

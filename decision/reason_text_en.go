@@ -205,6 +205,11 @@ var english = language{
 			"user_enabled":        "We could not tell whether your account is enabled.",
 			"user_risk":           "We could not tell whether your account is safe.",
 		},
+		NotLoaded:       {groupsParam: "Your account is in very many groups. We are still asking which ones."},
+		VerdictExpired:  {groupsParam: "What we know about the groups of your account is too old to rely on."},
+		SourceFailing:   {groupsParam: "Your account is in very many groups, and the service that knows which ones is not answering."},
+		SourceThrottled: {groupsParam: "Your account is in very many groups, and the service that knows which ones is busy."},
+		LookupTimeout:   {groupsParam: "Your account is in very many groups, and the service that knows which ones took too long to answer."},
 	},
 	topics: [numTopics]phrase{
 		topicEncryption: {"Encryption", "", enEncrypt},

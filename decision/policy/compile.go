@@ -30,6 +30,9 @@ type Environment struct {
 	// since its facts would expire between two good reads. Sources that are asked
 	// per device are not in it.
 	PollIntervals map[string]time.Duration
+	// GroupSources are the sources that look up the groups of users whose token
+	// has too many to list, once per poll interval.
+	GroupSources []string
 	// Now is the time of loading: dates more than 90 days later are refused.
 	Now time.Time
 }
@@ -55,6 +58,19 @@ type Set struct {
 func (s *Set) Policy(name string) (*decision.Policy, bool) {
 	p, ok := s.policies[name]
 	return p, ok
+}
+
+// Groups returns the object ids of the groups that policies and their exemptions
+// name, sorted. Groups that are named otherwise are not in it: a name may be given
+// to another group.
+func (s *Set) Groups() []string {
+	ids := map[string]bool{}
+	for _, p := range s.policies {
+		for _, id := range groupIDs(p) {
+			ids[id] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(ids))
 }
 
 // Names returns the names of all policies, sorted.

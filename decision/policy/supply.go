@@ -156,6 +156,26 @@ func needed(p *decision.Policy) (facts decision.FactSet, presence bool) {
 	return facts, presence
 }
 
+// groupIDs returns the object ids of the groups that a policy names.
+func groupIDs(p *decision.Policy) (ids []string) {
+	note := func(name string) {
+		if id, ok := decision.IsGroupID(name); ok {
+			ids = append(ids, id)
+		}
+	}
+	for i := range p.Requirements {
+		if r := &p.Requirements[i]; r.Kind == decision.RequireGroup {
+			for _, name := range r.Names {
+				note(name)
+			}
+		}
+	}
+	for i := range p.Exemptions {
+		note(p.Exemptions[i].Group)
+	}
+	return ids
+}
+
 // pollMargin is the part of a needed source's poll interval, one in so many, by
 // which max_age must exceed it. Reads come up to 10 % late, as the runner spreads
 // them, and take their time; a device's facts may expire 10 % early, as
@@ -175,6 +195,9 @@ func (c *compiler) checkPolling(p *decision.Policy, place string) {
 		what := c.supplied(source, facts)
 		if what == "" && presence {
 			what = "devices"
+		}
+		if what == "" && slices.Contains(c.env.GroupSources, source) && len(groupIDs(p)) > 0 {
+			what = "groups of users"
 		}
 		if what != "" {
 			c.bad.add(place, "policy %s: max_age %s is too short for the poll interval %s of source %s, which supplies %s; the shortest is %s",

@@ -10,19 +10,27 @@ import (
 // Resolve is Posture, plus one bounded look-up at every [Looker] that has nothing
 // in memory about the device and could know it: one that cannot list its
 // devices, has not done so yet, or may know more by now than its last listing
-// (RunnerOptions.AskUnknown). A device that all sources have never waits.
+// (RunnerOptions.AskUnknown). A device that all sources have never waits. The same
+// goes for a user with too many groups for a token, at a [GroupLooker].
 func (d *Directory) Resolve(ctx context.Context, id *decision.Identity) *decision.Posture {
 	if p := d.memo(id); p != nil {
 		return p
 	}
 	p, s := d.build(id, nil)
-	if s.settled || s.ambiguous {
+	groups := d.groupsOf(&id.User)
+	asked := groups != nil && groups.lacks(id.User.ObjectID)
+	if (s.settled || s.ambiguous) && !asked {
 		return p
 	}
-	causes := make([]decision.Cause, len(d.runners))
-	asked := false
 	var wg sync.WaitGroup
+	if asked {
+		wg.Go(func() { groups.ask(ctx, id.User.ObjectID) })
+	}
+	causes := make([]decision.Cause, len(d.runners))
 	for i, r := range d.runners {
+		if s.settled || s.ambiguous {
+			break
+		}
 		listed, m := r.complete(), s.matches[i]
 		if r.looker == nil || listed && !m.Unconfirmed || m.Verdict != nil && !s.undecided {
 			continue

@@ -74,20 +74,26 @@ func (d *Directory) build(id *decision.Identity, causes []decision.Cause) (*deci
 	generation := d.Generation() // before anything is read: a change meanwhile makes this posture old
 	s := d.resolve(id.Device.Keys, causes)
 	p := decision.Merge(s.reports(d, id), s.jitterKey(id))
-	d.complete(p, s, id, generation)
-	if s.settled {
+	known := d.complete(p, s, id, generation)
+	if s.settled && known {
 		id.SetMemo(&d.owner, p)
 	}
 	return p, s
 }
 
-// complete adds to a posture what is not a matter of merging.
-func (d *Directory) complete(p *decision.Posture, s *resolution, id *decision.Identity, generation uint64) {
+// complete adds to a posture what is not a matter of merging. settled says that all
+// of that is known.
+func (d *Directory) complete(p *decision.Posture, s *resolution, id *decision.Identity, generation uint64) (settled bool) {
 	p.Ambiguous = s.ambiguous
 	p.Generation = generation
 	if d.revoked != nil {
 		p.Revoked = d.revoked(id, s.keys)
 	}
+	if g := d.groupsOf(&id.User); g != nil {
+		p.Membership, settled = g.find(id.User.ObjectID)
+		return settled
+	}
+	return true
 }
 
 // Weigh is Posture for people who ask why: it also tells what every source says
@@ -99,4 +105,19 @@ func (d *Directory) Weigh(id *decision.Identity) (*decision.Posture, []decision.
 	p, words := decision.Weigh(s.reports(d, id), s.jitterKey(id))
 	d.complete(p, s, id, generation)
 	return p, words
+}
+
+// groupsOf returns who can tell the groups of a user whose token says that there are
+// too many to list, or nil. The tenant must be the one that signed the token: an
+// object id means nothing in another.
+func (d *Directory) groupsOf(u *decision.User) *groupKeeper {
+	if u.GroupsKnown != decision.No || u.AppOnly || u.ObjectID == "" || u.Tenant == "" {
+		return nil
+	}
+	for _, r := range d.runners {
+		if r.groups != nil && r.groups.tenant == u.Tenant {
+			return r.groups
+		}
+	}
+	return nil
 }

@@ -105,19 +105,8 @@ func (r *Runner) launch(key decision.Key) (*flight, error) {
 	if _, result := r.unusable.Get(key); result == cache.Hit {
 		return nil, ErrUnusable
 	}
-	if wait := r.throttled(); wait > 0 {
-		r.observe("throttled", 0)
-		return nil, &ThrottledError{RetryAfter: wait}
-	}
-	if !r.limiter.Allow() {
-		r.observe("throttled", 0)
-		return nil, &ThrottledError{}
-	}
-	select {
-	case r.slots <- struct{}{}:
-	default:
-		r.observe("throttled", 0)
-		return nil, &ThrottledError{}
+	if err := r.admit(); err != nil {
+		return nil, err
 	}
 	f := &flight{done: make(chan struct{})}
 	started := r.spawn(func() {
@@ -137,6 +126,24 @@ func (r *Runner) launch(key decision.Key) (*flight, error) {
 	}
 	r.flights.m[key] = f
 	return f, nil
+}
+
+// admit takes one of the slots for look-ups, or says why there is none: the caller
+// gives it back.
+func (r *Runner) admit() error {
+	if wait := r.throttled(); wait > 0 {
+		r.observe("throttled", 0)
+		return &ThrottledError{RetryAfter: wait}
+	}
+	if r.limiter.Allow() {
+		select {
+		case r.slots <- struct{}{}:
+			return nil
+		default:
+		}
+	}
+	r.observe("throttled", 0)
+	return &ThrottledError{}
 }
 
 // ask does one look-up and records the answer.

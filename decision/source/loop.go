@@ -119,7 +119,13 @@ func (r *Runner) nextSync() time.Duration {
 		return max(r.backoff(failures), r.throttled())
 	case !synced:
 		return r.throttled()
-	case r.o.Poll < time.Minute:
+	}
+	return r.spread()
+}
+
+// spread is the time to the next poll, a little more or less.
+func (r *Runner) spread() time.Duration {
+	if r.o.Poll < time.Minute {
 		return r.o.Poll // a check on this machine: no herd to avoid
 	}
 	return r.o.Poll + time.Duration((rand.Float64()-0.5)*0.2*float64(r.o.Poll))

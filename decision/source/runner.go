@@ -29,6 +29,8 @@ type Runner struct {
 	o      RunnerOptions
 	state  *decision.SourceState
 
+	groups *groupKeeper // nil if the source cannot be asked about users' groups
+
 	view   atomic.Pointer[view]
 	looked *cache.Cache[decision.Key, *looked]
 	// unusable are the ids whose answers could not be used a moment ago.
@@ -130,6 +132,7 @@ func NewRunner(src Source, o RunnerOptions) *Runner {
 	r.checkIns = newCheckIns(src, o.CheckIns)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.state.SetSupplies(src.Facts())
+	r.groups = newGroupKeeper(r)
 	return r
 }
 
@@ -179,6 +182,12 @@ func (r *Runner) bump() {
 // knows reports whether the source can know an id of this kind.
 func (r *Runner) knows(kind string) bool { return r.kinds == nil || slices.Contains(r.kinds, kind) }
 
+// PinsCertificates reports whether the source says which certificates devices have.
+func (r *Runner) PinsCertificates() bool {
+	p, ok := r.src.(CertificatePinner)
+	return ok && p.PinsCertificates()
+}
+
 // Asks reports whether the source can be asked about one device by this id.
 func (r *Runner) Asks(key decision.Key) bool { return r.looker != nil && r.knows(key.Kind) }
 
@@ -216,6 +225,9 @@ func (r *Runner) Start(ctx context.Context) {
 			defer stop()
 			r.keepRunning("sync loop", r.loop)
 		})
+		if r.groups != nil {
+			r.spawn(func() { r.keepRunning("look-up of groups", r.groups.loop) })
+		}
 		if w, ok := r.src.(Watcher); ok && r.syncer != nil {
 			r.spawn(func() {
 				r.keepRunning("watch", func(ctx context.Context) error { return w.Watch(ctx, r.Wake) })

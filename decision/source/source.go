@@ -70,6 +70,14 @@ type KindLimited interface {
 	Kinds() []string
 }
 
+// CertificatePinner is a Source that may know which certificate a device has.
+type CertificatePinner interface {
+	Source
+	// PinsCertificates reports whether verdicts have ids of kind
+	// [decision.KindPinnedCertificate]. It never changes.
+	PinsCertificates() bool
+}
+
 // Watcher is a Source that notices changes itself.
 type Watcher interface {
 	// Watch blocks until ctx ends and calls changed when a Sync is worthwhile.

@@ -30,6 +30,8 @@ type Status struct {
 	Generation    uint64         `json:"generation"`
 	// Counters are what the source itself counts; nil if it does not.
 	Counters *Counters `json:"counters,omitempty"`
+	// UserGroups is nil unless the source looks up groups of users.
+	UserGroups *GroupStatus `json:"user_groups,omitempty"`
 }
 
 // Status returns the present state. It reads the whole table: it is meant for
@@ -37,7 +39,7 @@ type Status struct {
 func (r *Runner) Status() Status {
 	s := Status{
 		Name: r.o.Name, State: r.health(), Authoritative: r.state.Authoritative,
-		Breaker: r.breaker.State().String(), Generation: r.gen.Load(),
+		Breaker: r.breaker.State().String(), Generation: r.gen.Load(), UserGroups: r.groups.status(),
 	}
 	r.mu.Lock()
 	j := &r.journal

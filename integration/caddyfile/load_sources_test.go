@@ -73,6 +73,16 @@ func TestSourcesRefusedAtLoad(t *testing.T) {
 			[]string{"Caddyfile:19: require updated: no source supplies updated (configured sources: intune)"},
 		},
 		{
+			"groups in a tenant without an id", tenant + "source entra {\ngroups_overage on\n}\n" + network,
+			[]string{"source entra (Caddyfile:12)", "groups_overage on needs the tenant's id, a GUID", `"corp.example"`},
+		},
+		{
+			"ages shorter than the time between two looks at groups",
+			issuer + "microsoft {\ntenant 11111111-1111-4111-8111-111111111111\nclient_id a\nclient_secret {env.SHORT}\n}\nsource entra {\ngroups_overage on\n}\n" +
+				"policy p {\nrequire group 11111111-aaaa-4aaa-8aaa-000000000001\nfreshness critical\n}",
+			[]string{"max_age 1m is too short for the poll interval 1m of source entra, which supplies groups of users"},
+		},
+		{
 			"risk of users that are not read", issuer + tenant + "source entra {\nusers off\n}\npolicy p {\nrequire user\nrequire user_risk at_most low\n}",
 			[]string{"Caddyfile:21: require user_risk", "no source supplies user_risk", "(configured sources: entra)"},
 		},

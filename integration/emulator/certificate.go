@@ -1,10 +1,13 @@
 package emulator
 
 import (
+	"crypto/sha1"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
 	"fmt"
 	"math/big"
 	"net/url"
@@ -108,6 +111,27 @@ func (s *Server) DeviceCertificate(form CertificateForm, d *Device) (tls.Certifi
 		}
 	}
 	return s.ca.issue(t, form), nil
+}
+
+// CertificateKey is what the directory keeps of a certificate in a device's
+// alternativeSecurityIds (Directory.CertificateKey): base64 of UTF-16LE text with the
+// SHA-1 of the certificate and the SHA-256 of its public key.
+func CertificateKey(cert *x509.Certificate) string {
+	var info struct {
+		Algorithm asn1.RawValue
+		Key       asn1.BitString
+	}
+	_, err := asn1.Unmarshal(cert.RawSubjectPublicKeyInfo, &info)
+	if err != nil {
+		panic(err) // it was parsed once
+	}
+	key := sha256.Sum256(info.Key.Bytes)
+	text := fmt.Sprintf("X509:<SHA1-TP-PUBKEY>%X%s", sha1.Sum(cert.Raw), base64.StdEncoding.EncodeToString(key[:]))
+	wide := make([]byte, 0, 2*len(text))
+	for i := range len(text) {
+		wide = append(wide, text[i], 0)
+	}
+	return base64.StdEncoding.EncodeToString(wide)
 }
 
 // issue signs by an authority of the form's name, so that a client sees the issuer

@@ -2,7 +2,9 @@ package fleet
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -24,6 +26,8 @@ type stage struct {
 	upstream *rig.Upstream
 	issuer   *rig.Issuer
 	port     int
+	tls      *rig.CA // of the second site
+	tlsPort  int
 }
 
 // options of a stage.
@@ -32,6 +36,8 @@ type options struct {
 	Policies string
 	Tenant   emulator.Options
 	Kind     string // of the device id in tokens; default entra
+	Entra    bool   // an issuer of Entra ID as well, called entra; see entraToken
+	TLS      string // the inside of client_auth of a second site, over TLS; see overTLS
 	// Before is called with the tenant before the gateway starts.
 	Before func(*emulator.Server)
 }
@@ -55,12 +61,24 @@ func open(t *testing.T, o options) *stage {
 	if o.Before != nil {
 		o.Before(s.tenant)
 	}
+	entra := ""
+	if o.Entra {
+		entra = fmt.Sprintf("issuer entra {\n\ttenant %s\n\taudience intranet\n\tjwks file %s\n\tdevice_claim deviceid entra\n}", emulator.DefaultTenant, s.issuer.JWKS)
+	}
 	replace := strings.NewReplacer("{base}", base, "{ca}", ca)
 	var gates strings.Builder
 	for _, line := range strings.Split(o.Policies, "\n") {
 		if words := strings.Fields(line); len(words) == 3 && words[0] == "policy" {
 			fmt.Fprintf(&gates, "\t@%[1]s path /%[1]s/*\n\tcompliance @%[1]s %[1]s\n", words[1])
 		}
+	}
+	sites, global := fmt.Sprintf("http://127.0.0.1:%d {\n\tbind 127.0.0.1\n%s\treverse_proxy %s\n}\n", s.port, gates.String(), s.upstream.Addr()), ""
+	if o.TLS != "" {
+		s.tls, s.tlsPort = rig.NewCA(t, "servers"), rig.FreePort(t)
+		cert, key := s.tls.Server("app.corp.example")
+		sites += fmt.Sprintf("https://app.corp.example:%d {\n\tbind 127.0.0.1\n\ttls %s %s {\n\t\tclient_auth {\n\t\t\t%s\n\t\t}\n\t}\n%s\treverse_proxy %s\n}\n",
+			s.tlsPort, cert, key, o.TLS, gates.String(), s.upstream.Addr())
+		global = "auto_https disable_redirects"
 	}
 	s.gateway = rig.Start(t, rig.Setup{
 		Compliance: replace.Replace(fmt.Sprintf(`
@@ -69,6 +87,7 @@ func open(t *testing.T, o options) *stage {
 			audience intranet
 			device_claim deviceid %s
 		}
+		%s
 		microsoft {
 			tenant %s
 			client_id %s
@@ -80,9 +99,9 @@ func open(t *testing.T, o options) *stage {
 			ca_file {ca}
 		}
 		%s
-		%s`, s.issuer.URL, s.issuer.JWKS, cmp.Or(o.Kind, "entra"), emulator.DefaultTenant, emulator.DefaultClientID, o.Sources, o.Policies)),
-		Sites: fmt.Sprintf("http://127.0.0.1:%d {\n\tbind 127.0.0.1\n%s\treverse_proxy %s\n}\n", s.port, gates.String(), s.upstream.Addr()),
-		Env:   []string{"CLIENT_SECRET=" + emulator.DefaultSecret, "ADMIN_PASSWORD=" + emulator.AdminPassword},
+		%s`, s.issuer.URL, s.issuer.JWKS, cmp.Or(o.Kind, "entra"), entra, emulator.DefaultTenant, emulator.DefaultClientID, o.Sources, o.Policies)),
+		Sites: sites, Global: global,
+		Env: []string{"CLIENT_SECRET=" + emulator.DefaultSecret, "ADMIN_PASSWORD=" + emulator.AdminPassword},
 	})
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -131,6 +150,30 @@ func (s *stage) token(d *emulator.Device) string {
 		claims["sub"], claims["preferred_username"] = d.User.OID.String(), d.User.UPN
 	}
 	return s.issuer.Token(claims)
+}
+
+// entraToken is one that Entra ID would issue for a user with too many groups to
+// list. extra sets further claims.
+func (s *stage) entraToken(u *emulator.User, extra rig.Claims) string {
+	claims := rig.Claims{
+		"iss": "https://login.microsoftonline.com/" + emulator.DefaultTenant + "/v2.0", "tid": emulator.DefaultTenant, "ver": "2.0",
+		"sub": "pairwise-" + u.OID.String(), "oid": u.OID.String(), "preferred_username": u.UPN, "scp": "access", "azp": emulator.DefaultClientID,
+		"groups": nil, "_claim_names": map[string]string{"groups": "src1"},
+		"_claim_sources": map[string]any{"src1": map[string]string{"endpoint": "https://graph.windows.net/users/" + u.OID.String() + "/getMemberObjects"}},
+	}
+	maps.Copy(claims, extra)
+	return s.issuer.Token(claims)
+}
+
+// overTLS asks the second site with a client certificate (nil: none).
+func (s *stage) overTLS(policy string, cert *tls.Certificate, header ...string) (status int, reasons []string) {
+	s.t.Helper()
+	c := rig.NewClient(s.t, rig.ClientOptions{Protocol: "h2", Authority: s.tls, Certificate: cert, Port: s.tlsPort})
+	a := rig.Do(s.t, c, http.MethodGet, "https://app.corp.example/"+policy+"/x", header...)
+	if a.StatusCode == http.StatusOK {
+		return a.StatusCode, nil
+	}
+	return a.StatusCode, a.Problem(s.t).Codes()
 }
 
 // ask asks the app under a policy with a token, and returns the status and the

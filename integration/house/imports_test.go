@@ -82,7 +82,7 @@ var rooms = map[string]access{
 	"decision/source/sourcetest": {code: []string{"decision", "decision/source"}},
 	"decision/source/*": {
 		code:  []string{"decision", "decision/source", "decision/source/internal/msgraph"},
-		tests: []string{"decision/source/sourcetest", "integration/emulator"},
+		tests: []string{"decision/source/sourcetest", "decision/source/microsoft", "integration/emulator", "integration/emulator/emulatortest"},
 	},
 	"decision/source/internal/msgraph": {code: []string{"decision/source"}, tests: []string{"integration/emulator"}},
 	"decision/source/microsoft":        {code: []string{"decision/source/internal/msgraph"}},
@@ -106,24 +106,25 @@ var rooms = map[string]access{
 
 	// Black-box tests see the product through its binary alone; those of the
 	// Caddyfile adapt it in their own process too.
-	"integration/bench":          {},
-	"integration/bench/stock":    {caddy: true},
-	"integration/caddyfile":      {caddy: true, tests: []string{"caddymodule", "integration/rig"}},
-	"integration/commands":       {tests: []string{"integration/rig"}},
-	"integration/emulator":       {},
-	"integration/emulator/serve": {code: []string{"integration/emulator"}},
-	"integration/examples":       {tests: []string{"integration/rig"}},
-	"integration/fleet":          {tests: []string{"integration/emulator", "integration/rig"}},
-	"integration/gateway":        {tests: []string{"integration/rig"}},
-	"integration/house":          {tests: []string{"decision"}},
-	"integration/mutation":       {},
-	"integration/replay":         {tests: []string{"decision", "integration/rig", "integration/vectors"}},
-	"integration/rig":            {},
-	"integration/vectors":        {code: []string{"decision", "decision/policy"}, tests: []string{"decision/source", "decision/source/inventory"}},
+	"integration/bench":                 {},
+	"integration/bench/stock":           {caddy: true},
+	"integration/caddyfile":             {caddy: true, tests: []string{"caddymodule", "integration/rig"}},
+	"integration/commands":              {tests: []string{"integration/rig"}},
+	"integration/emulator":              {},
+	"integration/emulator/emulatortest": {code: []string{"integration/emulator", "decision/source/microsoft"}},
+	"integration/emulator/serve":        {code: []string{"integration/emulator"}},
+	"integration/examples":              {tests: []string{"integration/rig"}},
+	"integration/fleet":                 {tests: []string{"integration/emulator", "integration/rig"}},
+	"integration/gateway":               {tests: []string{"integration/rig"}},
+	"integration/house":                 {tests: []string{"decision"}},
+	"integration/mutation":              {},
+	"integration/replay":                {tests: []string{"decision", "integration/rig", "integration/vectors"}},
+	"integration/rig":                   {},
+	"integration/vectors":               {code: []string{"decision", "decision/policy"}, tests: []string{"decision/source", "decision/source/inventory"}},
 }
 
 // kits are packages for tests. A pattern above never means one of them.
-var kits = []string{"cache/cachetest", "decision/source/sourcetest"}
+var kits = []string{"cache/cachetest", "decision/source/sourcetest", "integration/emulator/emulatortest"}
 
 func accessOf(room string) (access, bool) {
 	a, ok := rooms[room]

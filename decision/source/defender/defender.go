@@ -2,7 +2,6 @@ package defender
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -42,7 +41,7 @@ type Source struct {
 	o     Options
 	style styles
 
-	turn     chan struct{} // holds one token while a Sync runs; guards what follows
+	turn     source.Turn // of a Sync; guards what follows
 	apart    map[string]bool
 	complain map[string]bool // what was logged already
 
@@ -74,7 +73,7 @@ func New(o Options) (*Source, error) {
 		o.Now = time.Now
 	}
 	return &Source{
-		o: o, turn: make(chan struct{}, 1), apart: map[string]bool{}, complain: map[string]bool{},
+		o: o, turn: source.NewTurn(), apart: map[string]bool{}, complain: map[string]bool{},
 		stats: Stats{LookUp: byFilter},
 	}, nil
 }
@@ -83,21 +82,6 @@ func New(o Options) (*Source, error) {
 func (s *Source) Facts() decision.FactSet {
 	return decision.Facts(decision.FactRisk, decision.FactExposure, decision.FactSensor)
 }
-
-// take waits for the turn to Sync.
-func (s *Source) take(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case s.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *Source) give() { <-s.turn }
 
 // once logs a lasting limitation of the service the first time. The caller has
 // the turn.

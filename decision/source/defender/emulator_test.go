@@ -3,7 +3,6 @@ package defender
 import (
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,39 +11,19 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
 	"github.com/gatehouse-project/gatehouse/decision/source/sourcetest"
 	"github.com/gatehouse-project/gatehouse/integration/emulator"
+	"github.com/gatehouse-project/gatehouse/integration/emulator/emulatortest"
 )
 
-// clock is the source's and the emulator's time; the client's budgets keep real
-// time.
-type clock struct{ ahead atomic.Int64 }
-
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
-func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
-
 // connect starts an emulator and makes a source of it.
-func connect(t *testing.T, eo emulator.Options, o Options) (*emulator.Server, *Source, *clock) {
+func connect(t *testing.T, eo emulator.Options, o Options) (*emulator.Server, *Source, *emulatortest.Clock) {
 	t.Helper()
-	c := &clock{}
-	eo.Clock = c.now
-	e := emulator.New(eo)
-	base, roots, stop := e.Start()
-	t.Cleanup(stop)
-	client, err := msgraph.New(msgraph.Options{
-		Name: "test", Tenant: emulator.DefaultTenant, ClientID: emulator.DefaultClientID,
-		Credential: msgraph.CredentialOptions{Secret: emulator.DefaultSecret},
-		Cloud:      msgraph.Cloud{Authority: base + "/login", Graph: base + "/graph", Defender: base + "/defender"},
-		RootCAs:    roots,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(client.Close)
-	o.Client, o.Now = client, c.now
+	st := emulatortest.Connect(t, eo, nil)
+	o.Client, o.Now = st.Tenant, st.Clock.Now
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e, s, c
+	return st.Server, s, st.Clock
 }
 
 // swept runs one Sync and returns its table.
@@ -169,11 +148,11 @@ func TestEmulatedChanges(t *testing.T) {
 		f.Device(emulator.CaseDefenderHigh).Machines[0].Risk = "None"
 		f.Device(emulator.CaseDefenderMedium).Machines[0].Risk = ""
 		m := f.Device(emulator.CaseDefenderSilent).Machines[0]
-		m.Health, m.Risk, m.LastSeen = "Active", "Informational", c.now()
+		m.Health, m.Risk, m.LastSeen = "Active", "Informational", c.Now()
 		f.AddDevice(nil).Name = "lt-new"
-		f.Device("lt-new").Machines[0].LastSeen = c.now()
+		f.Device("lt-new").Machines[0].LastSeen = c.Now()
 	})
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	table := swept(t, s)
 	if table.Len() != before+1 {
 		t.Errorf("%d devices, want %d", table.Len(), before+1)
@@ -200,7 +179,7 @@ func TestEmulatedAlerts(t *testing.T) {
 	t.Parallel() // the client's budget makes them wait in real time
 	e, s, c := connect(t, emulator.Options{Devices: 60, Strict: true}, Options{Alerts: true})
 	alert := func(severity, status string) []*emulator.Alert {
-		return []*emulator.Alert{{ID: "da-" + severity + status, Severity: severity, Status: status, Created: c.now(), Updated: c.now()}}
+		return []*emulator.Alert{{ID: "da-" + severity + status, Severity: severity, Status: status, Created: c.Now(), Updated: c.Now()}}
 	}
 	e.Update(func(f *emulator.Fleet) {
 		f.Device(emulator.CaseHealthy).Machines[0].Alerts = append(alert("Medium", "New"), alert("Low", "InProgress")...)
@@ -226,7 +205,7 @@ func TestEmulatedAlerts(t *testing.T) {
 			a.Status = "Resolved"
 		}
 	})
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	if v := find(t, swept(t, s), caseID(e, emulator.CaseHealthy)); v.Risk != decision.LevelNone {
 		t.Errorf("risk after the alerts are resolved: %v", v.Risk)
 	}
@@ -313,7 +292,7 @@ func TestEmulatedFaultKeepsWhatIsKnown(t *testing.T) {
 	before := swept(t, s).Len()
 	e.Update(func(f *emulator.Fleet) { f.Device(emulator.CaseHealthy).Machines[0].Risk = "High" })
 	e.Fail("defender/machines", emulator.Fault{Kind: emulator.HTML200, Count: 1})
-	c.advance(time.Minute)
+	c.Advance(time.Minute)
 	if err := s.Sync(t.Context(), source.NewSweep(0)); err == nil || errors.Is(err, source.ErrUnchanged) {
 		t.Fatalf("Sync = %v, want an error", err)
 	}

@@ -37,10 +37,10 @@ func (p *pass) refuse(err error) {
 // is discarded; changes that arrived before a failure stay, and are asked for
 // again.
 func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
-	if err := s.take(ctx); err != nil {
+	if err := s.turn.Take(ctx); err != nil {
 		return err
 	}
-	defer s.give()
+	defer s.turn.Give()
 	p := &pass{now: s.o.Now(), sweep: sweep, tally: tally{}}
 	full := s.begin(p)
 	err := s.read(ctx, p, full)

@@ -33,6 +33,7 @@ type deviceRow struct {
 	Registered         text    `json:"registrationDateTime"`
 	ComplianceExpires  text    `json:"complianceExpirationDateTime"`
 	SecurityIdentifier text    `json:"onPremisesSecurityIdentifier"`
+	Pins               pins    `json:"alternativeSecurityIds"`
 }
 
 var (
@@ -95,10 +96,12 @@ func (d *device) merge(row *deviceRow, now time.Time, t *tally) {
 	d.mergeCompliance(row, now, t)
 }
 
-// mergeKeys sets deviceId and the security identifier, behind the own id.
+// mergeKeys sets deviceId, the security identifier and the certificates, behind the
+// own id.
 func (d *device) mergeKeys(row *deviceRow, t *tally) {
 	d.setKey(decision.KindEntra, "deviceId", &row.DeviceID, t)
 	d.setKey(decision.KindSID, "onPremisesSecurityIdentifier", &row.SecurityIdentifier, t)
+	d.setPins(&row.Pins, t)
 }
 
 func (d *device) setKey(kind, field string, from *text, t *tally) {

@@ -13,5 +13,6 @@
 //
 // Start reading at entra.go, then sync.go. device.go decodes one device row,
 // registry.go remembers the devices, user.go the users, risk.go what Identity
-// Protection says about them; lookup.go asks for one device.
+// Protection says about them; lookup.go asks for one device,
+// groups.go for the groups of users whose token cannot list them.
 package entra

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,39 +12,19 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
 	"github.com/gatehouse-project/gatehouse/decision/source/sourcetest"
 	"github.com/gatehouse-project/gatehouse/integration/emulator"
+	"github.com/gatehouse-project/gatehouse/integration/emulator/emulatortest"
 )
 
-// clock is the source's and the emulator's time; the client's budgets keep real
-// time.
-type clock struct{ ahead atomic.Int64 }
-
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
-func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
-
 // connect starts an emulator and makes a source of it.
-func connect(t *testing.T, eo emulator.Options, o Options) (*emulator.Server, *Source, *clock) {
+func connect(t *testing.T, eo emulator.Options, o Options) (*emulator.Server, *Source, *emulatortest.Clock) {
 	t.Helper()
-	c := &clock{}
-	eo.Clock = c.now
-	e := emulator.New(eo)
-	base, roots, stop := e.Start()
-	t.Cleanup(stop)
-	cloud, _ := msgraph.ParseCloud("public")
-	cloud.Authority, cloud.Graph = base+"/login", base+"/graph"
-	tenant, err := msgraph.New(msgraph.Options{
-		Name: "test", Tenant: emulator.DefaultTenant, ClientID: emulator.DefaultClientID,
-		Credential: msgraph.CredentialOptions{Secret: emulator.DefaultSecret}, Cloud: cloud, RootCAs: roots,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(tenant.Close)
-	o.Client, o.Now = tenant, c.now
+	st := emulatortest.Connect(t, eo, nil)
+	o.Client, o.Now = st.Tenant, st.Clock.Now
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e, s, c
+	return st.Server, s, st.Clock
 }
 
 // verdictOf returns the device with this name.
@@ -149,7 +128,7 @@ func TestEmulatedChanges(t *testing.T) {
 		f.RemoveUser(u)
 		f.AddDevice(nil).Name = "lt-new"
 	})
-	c.advance(minute)
+	c.Advance(minute)
 	table := swept(t, s)
 	if table.Len() != before {
 		t.Errorf("%d devices after one went and one came, want %d", table.Len(), before)
@@ -172,7 +151,7 @@ func TestEmulatedChanges(t *testing.T) {
 	// emulator also finds that the access token, which lives in real time, is old.
 	s.o.FullSweep = 30 * 24 * time.Hour
 	e.Update(func(f *emulator.Fleet) { f.Device(emulator.CaseHealthy).Directory.Compliant = emulator.True })
-	c.advance(8 * 24 * time.Hour)
+	c.Advance(8 * 24 * time.Hour)
 	if v := verdictOf(t, swept(t, s), emulator.CaseHealthy); v.Compliance != decision.Compliant {
 		t.Errorf("after the token expired: %+v", v.Device)
 	}
@@ -232,7 +211,7 @@ func TestEmulatedFaults(t *testing.T) {
 			}
 			repair()
 			s.devices.complete = time.Time{} // due again
-			c.advance(minute)
+			c.Advance(minute)
 			if v := verdictOf(t, swept(t, s), emulator.CaseHealthy); v.Compliance != decision.Compliant || v.Trust != decision.TrustJoined {
 				t.Errorf("after the repair: %+v", v.Device)
 			}
@@ -246,7 +225,7 @@ func TestEmulatedFaultKeepsWhatIsKnown(t *testing.T) {
 	before := swept(t, s).Len()
 	e.Update(func(f *emulator.Fleet) { f.Device(emulator.CaseHealthy).Directory.Compliant = emulator.False })
 	e.Fail("graph/devices/delta", emulator.Fault{Kind: emulator.HTML200, Count: 1})
-	c.advance(minute)
+	c.Advance(minute)
 	if err := s.Sync(t.Context(), source.NewSweep(0)); err == nil || errors.Is(err, source.ErrUnchanged) {
 		t.Fatalf("Sync = %v, want an error", err)
 	}

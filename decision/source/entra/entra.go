@@ -2,7 +2,6 @@ package entra
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -30,6 +29,13 @@ type Options struct {
 	// IdentityRiskyUser.Read.All and a P2 licence; without them the fact is not
 	// supplied.
 	RiskyUsers bool
+	// GroupTenant is the id of the tenant, a GUID. If set, the groups of users with
+	// too many for a token are looked up. It implies Users: who is disabled must not
+	// keep them. It needs GroupMember.Read.All and User.Read.All.
+	GroupTenant string
+	// PinnedCertificates reads alternativeSecurityIds too and gives devices ids of
+	// kind [decision.KindPinnedCertificate].
+	PinnedCertificates bool
 	// FullSweep is the time between two complete listings. Default 24 h.
 	FullSweep time.Duration
 	// Now is the clock. Default [time.Now].
@@ -44,7 +50,7 @@ type Options struct {
 type Source struct {
 	o Options
 
-	turn      chan struct{} // holds one token while a Sync runs; guards what follows
+	turn      source.Turn // of a Sync; guards what follows
 	devices   feed
 	users     feed
 	known     registry
@@ -69,13 +75,20 @@ func New(o Options) (*Source, error) {
 	case o.FullSweep < 0:
 		return nil, errors.New("entra: time between complete listings is negative")
 	}
-	o.Users = o.Users || o.RiskyUsers
+	if o.GroupTenant != "" {
+		tenant, ok := parseGUID(o.GroupTenant)
+		if !ok {
+			return nil, errors.New("entra: looking up groups needs the tenant's id, a GUID and not a domain")
+		}
+		o.GroupTenant = tenant.String()
+	}
+	o.Users = o.Users || o.RiskyUsers || o.GroupTenant != ""
 	o.FullSweep = cmp.Or(o.FullSweep, defaultFullSweep)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Source{o: o, turn: make(chan struct{}, 1), stats: Stats{UserRisk: riskOff}}, nil
+	return &Source{o: o, turn: source.NewTurn(), stats: Stats{UserRisk: riskOff}}, nil
 }
 
 // Facts implements [source.Source]. While risk cannot be read at all, a sweep
@@ -94,22 +107,9 @@ func (s *Source) facts(withRisk bool) decision.FactSet {
 	return f
 }
 
-// take waits for the turn to Sync.
-func (s *Source) take(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case s.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s *Source) give() { <-s.turn }
-
 var (
 	_ source.Syncer = (*Source)(nil)
 	_ source.Looker = (*Source)(nil)
+
+	_ source.CertificatePinner = (*Source)(nil)
 )

@@ -25,6 +25,8 @@ func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict
 		path = "/v1.0/devices/%s"
 	case decision.KindSID:
 		return decision.Verdict{}, errors.New("entra: a device cannot be asked for by its security identifier")
+	case decision.KindPinnedCertificate:
+		return decision.Verdict{}, errors.New("entra: a device cannot be asked for by its certificate")
 	default:
 		return decision.Verdict{}, fmt.Errorf("entra: the directory has no ids of kind %s: %w", key.Kind, source.ErrUnknownDevice)
 	}
@@ -34,7 +36,7 @@ func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict
 	}
 	answer, err := s.o.Client.Do(ctx, msgraph.Request{
 		Endpoint: msgraph.DirectoryDevices, Path: fmt.Sprintf(path, id),
-		Query: url.Values{"$select": {deviceSelect}}, Priority: "High",
+		Query: url.Values{"$select": {s.deviceFields()}}, Priority: "High",
 	})
 	if err != nil {
 		if noSuchObject(err) {

@@ -37,7 +37,7 @@ func TestThroughRunner(t *testing.T) {
 		dev := f.Device(emulator.CaseUserHigh)
 		dev.Directory.Enabled, dev.User.Enabled = false, false
 	})
-	c.advance(minute / 2) // user risk is not due
+	c.Advance(minute / 2) // user risk is not due
 	if err := r.SyncNow(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -44,10 +44,10 @@ const minResync = time.Hour
 // again. A failure to read user risk alone does not fail the Sync: findings stay,
 // and who had none before is unknown soon after.
 func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
-	if err := s.take(ctx); err != nil {
+	if err := s.turn.Take(ctx); err != nil {
 		return err
 	}
-	defer s.give()
+	defer s.turn.Give()
 	defer s.publish()
 	now := s.o.Now()
 	if err := s.readDevices(ctx, now); err != nil {
@@ -113,7 +113,7 @@ func (s *Source) readDevices(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	fresh, counted := newRegistry(), tally{}
-	link, err := s.list(ctx, msgraph.DirectoryDevices, devicesPath, deviceSelect, func(raw json.RawMessage) error {
+	link, err := s.list(ctx, msgraph.DirectoryDevices, devicesPath, s.deviceFields(), func(raw json.RawMessage) error {
 		_, err := fresh.apply(raw, now, &counted)
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 // maxDeviceBody bounds the answer about one device: many look-ups may be under
@@ -158,13 +159,7 @@ func validKind(kind string) error {
 	return nil
 }
 
-// placeholders are what makers leave where a serial number belongs. They would
-// make strangers of one make look like the same device.
-var placeholders = []string{
-	"0", "NONE", "UNKNOWN", "N/A", "NOT AVAILABLE", "NOT APPLICABLE", "NOT SPECIFIED", "DEFAULT STRING", "DEFAULTSTRING",
-	"SYSTEM SERIAL NUMBER", "SYSTEMSERIALNUMBER", "TO BE FILLED BY O.E.M.", "TOBEFILLEDBYO.E.M.",
-}
-
+// placeholder reports whether an id is what a maker left where a serial number belongs.
 func placeholder(k decision.Key) bool {
-	return k.Kind == decision.KindSerial && slices.Contains(placeholders, k.Value)
+	return k.Kind == decision.KindSerial && source.PlaceholderSerial(k.Value)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"io"
@@ -16,9 +17,10 @@ import (
 
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/source"
-	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
+	"github.com/gatehouse-project/gatehouse/decision/source/microsoft"
 	"github.com/gatehouse-project/gatehouse/decision/source/sourcetest"
 	"github.com/gatehouse-project/gatehouse/integration/emulator"
+	"github.com/gatehouse-project/gatehouse/integration/emulator/emulatortest"
 )
 
 // rig is a source and the fake service that it reads.
@@ -40,28 +42,17 @@ func start(t *testing.T, eo emulator.Options, o Options) rig {
 // connect serves a fleet and connects a source to it.
 func connect(t testing.TB, eo emulator.Options, o Options) rig {
 	t.Helper()
-	ms := emulator.New(eo)
-	base, roots, stop := ms.Start()
-	lossy := &lossy{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
-	client, err := msgraph.New(msgraph.Options{
-		Name: "test", Tenant: emulator.DefaultTenant, ClientID: emulator.DefaultClientID,
-		Credential: msgraph.CredentialOptions{Secret: emulator.DefaultSecret},
-		Cloud:      msgraph.Cloud{Authority: base + "/login", Graph: base + "/graph"},
-		Transport:  lossy,
+	lossy := &lossy{}
+	st := emulatortest.Connect(t, eo, func(mo *microsoft.Options, roots *x509.CertPool) {
+		lossy.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}
+		mo.RootCAs, mo.Transport = nil, lossy
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		client.Close()
-		stop()
-	})
-	o.Client = client
+	o.Client = st.Tenant
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rig{s, ms, lossy}
+	return rig{s, st.Server, lossy}
 }
 
 // lossy drops rows from every list of devices, and the count that would tell.

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 // fold reduces a spelling to its letters in lower case, so that "In grace
@@ -294,14 +295,6 @@ func parseVersion(s string) (decision.Version, error) {
 	return decision.ParseVersion(s)
 }
 
-// placeholders are what makers leave where a serial number belongs. They would
-// make strangers of one make look like the same device.
-var placeholders = map[string]bool{
-	"0": true, "NONE": true, "UNKNOWN": true, "N/A": true, "NOT AVAILABLE": true, "NOT APPLICABLE": true,
-	"NOT SPECIFIED": true, "DEFAULT STRING": true, "DEFAULTSTRING": true, "SYSTEM SERIAL NUMBER": true,
-	"SYSTEMSERIALNUMBER": true, "TO BE FILLED BY O.E.M.": true, "TOBEFILLEDBYO.E.M.": true,
-}
-
 const zeroGUID = "00000000-0000-0000-0000-000000000000"
 
 // addKey appends an id to the device's keys. No id at all, the zero GUID of an
@@ -314,7 +307,7 @@ func addKey(d *decision.Device, kind, s string) error {
 	if !ok {
 		return fmt.Errorf("%s id %q is malformed", kind, excerpt(s))
 	}
-	if kind == decision.KindSerial && placeholders[k.Value] {
+	if kind == decision.KindSerial && source.PlaceholderSerial(k.Value) {
 		return nil
 	}
 	d.Keys = append(d.Keys, k)

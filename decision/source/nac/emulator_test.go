@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,36 +12,18 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
 	"github.com/gatehouse-project/gatehouse/decision/source/sourcetest"
 	"github.com/gatehouse-project/gatehouse/integration/emulator"
+	"github.com/gatehouse-project/gatehouse/integration/emulator/emulatortest"
 )
 
-// clock is the source's and the emulator's time; the client's budgets keep real
-// time.
-type clock struct{ ahead atomic.Int64 }
-
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
-func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
-
 // connect starts an emulator and makes a source of it.
-func connect(t *testing.T, devices int) (*emulator.Server, *Source, *clock) {
+func connect(t *testing.T, devices int) (*emulator.Server, *Source, *emulatortest.Clock) {
 	t.Helper()
-	c := &clock{}
-	e := emulator.New(emulator.Options{Devices: devices, Strict: true, Clock: c.now})
-	base, roots, stop := e.Start()
-	t.Cleanup(stop)
-	client, err := msgraph.New(msgraph.Options{
-		Name: "test", Tenant: emulator.DefaultTenant, ClientID: emulator.DefaultClientID,
-		Credential: msgraph.CredentialOptions{Secret: emulator.DefaultSecret}, RootCAs: roots,
-		Cloud: msgraph.Cloud{Authority: base + "/login", Graph: base + "/graph", Intune: base + "/nac-resource"},
-	})
+	st := emulatortest.Connect(t, emulator.Options{Devices: devices, Strict: true}, nil)
+	s, err := New(Options{Client: st.Tenant, Now: st.Clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(client.Close)
-	s, err := New(Options{Client: client, Now: c.now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e, s, c
+	return st.Server, s, st.Clock
 }
 
 func intuneKey(id emulator.GUID) decision.Key {
@@ -135,7 +116,7 @@ func TestEmulatedChange(t *testing.T) {
 	}
 	e.Check(t)
 	// The client keeps real time: its tokens have expired for the emulator only.
-	c.advance(locationAge)
+	c.Advance(locationAge)
 	if _, err := s.Lookup(t.Context(), key); !errors.Is(err, source.ErrUnknownDevice) {
 		t.Errorf("a day later: %v", err)
 	}

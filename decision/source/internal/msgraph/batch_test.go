@@ -19,7 +19,7 @@ func TestBatch(t *testing.T) {
 		answers, err := c.Batch(t.Context(), []Request{
 			{Endpoint: IntuneDevices, Path: "/v1.0/deviceManagement/managedDevices/a/deviceCompliancePolicyStates", Query: map[string][]string{"$top": {"5"}}},
 			{Endpoint: IntuneDevices, Path: "/v1.0/deviceManagement/managedDevices/b/deviceCompliancePolicyStates"},
-			{Endpoint: DirectoryUsers, Method: "POST", Path: "/v1.0/users/u/checkMemberGroups", Body: map[string][]string{"groupIds": {"g"}}},
+			{Endpoint: MemberGroups, Method: "POST", Path: "/v1.0/users/u/checkMemberGroups", Body: map[string][]string{"groupIds": {"g"}}},
 			{Endpoint: IntuneDevices, Path: "/v1.0/deviceManagement/managedDevices/c/users"},
 		})
 		if err != nil {
@@ -29,7 +29,7 @@ func TestBatch(t *testing.T) {
 			t.Errorf("first %+v", answers[0])
 		}
 		wantKind(t, answers[1].Err, KindNotFound)
-		if e := wantKind(t, answers[2].Err, KindThrottled); e.Endpoint != DirectoryUsers || answers[2].RetryAfter != 3500*time.Millisecond {
+		if e := wantKind(t, answers[2].Err, KindThrottled); e.Endpoint != MemberGroups || answers[2].RetryAfter != 3500*time.Millisecond {
 			t.Errorf("third %+v", answers[2])
 		}
 		wantKind(t, answers[3].Err, KindAnswer) // left out

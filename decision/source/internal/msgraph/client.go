@@ -66,6 +66,9 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
+// Tenant returns the tenant as configured: its id or one of its domains.
+func (c *Client) Tenant() string { return c.o.Tenant }
+
 // Close ends token requests, waits for them and closes idle connections. Calls
 // after it fail.
 func (c *Client) Close() {

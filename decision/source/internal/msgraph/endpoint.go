@@ -31,7 +31,7 @@ type Endpoint uint8
 const (
 	IntuneDevices    Endpoint = iota // managedDevices and what hangs below one
 	DirectoryDevices                 // devices, and their delta
-	DirectoryUsers                   // users, their delta and their groups
+	DirectoryUsers                   // users, and their delta
 	RiskyUsers                       // identityProtection/riskyUsers
 	IntuneConfig                     // deviceManagement settings and connectors
 	DefenderMachines                 // machines
@@ -41,6 +41,7 @@ const (
 	NACList                          // compliance retrieval for all noncompliant devices
 	DeviceAction                     // remote actions on a managed device
 	Reports                          // export jobs
+	MemberGroups                     // which of some groups a user is in
 	numEndpoints
 )
 
@@ -65,6 +66,7 @@ var endpoints = [numEndpoints]endpointSpec{
 	NACDevice:        {"nac_device", Intune, scopeNACDevice, "get_device_compliance of Microsoft Intune API"},
 	NACList:          {"nac_list", Intune, scopeNACList, "get_device_compliance of Microsoft Intune API"},
 	DeviceAction:     {"device_action", Graph, scopeIntuneWrites, "DeviceManagementManagedDevices.PrivilegedOperations.All"},
+	MemberGroups:     {"member_groups", Graph, scopeDirectory, "GroupMember.Read.All and User.Read.All"},
 	Reports:          {"reports", Graph, scopeReports, "DeviceManagementManagedDevices.Read.All"},
 }
 

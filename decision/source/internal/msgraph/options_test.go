@@ -81,7 +81,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for got, want := range map[string]string{
-		fmt.Sprint(numEndpoints): "12", fmt.Sprint(KindGone): "gone", fmt.Sprint(numKinds): "9",
+		fmt.Sprint(numEndpoints): "13", fmt.Sprint(KindGone): "gone", fmt.Sprint(numKinds): "9",
 		fmt.Sprint(Defender): "defender", fmt.Sprint(numResources): "3",
 	} {
 		if got != want {

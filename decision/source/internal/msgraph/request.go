@@ -89,7 +89,7 @@ func (c *Client) prepare(r Request) (*prepared, *Error) {
 			return bad("header %s is not the caller's to set", name)
 		}
 	}
-	if r.Endpoint == DirectoryUsers && p.Method == http.MethodPost {
+	if r.Endpoint == MemberGroups {
 		p.cost = 4 // checkMemberGroups, in resource units
 	}
 	u, err := c.locate(r.Endpoint.Resource(), r.Path)
