@@ -60,7 +60,7 @@ func TestRemoteSync(t *testing.T) {
 	if status, result, sync := s.recheck(token); status != http.StatusOK || result != "refreshed" || sync != "asked" {
 		t.Fatalf("re-check: %d %q %q", status, result, sync)
 	}
-	rig.Eventually(t, time.Minute, "the device to be let in after it checked in", func() bool {
+	rig.Eventually(t, 2*time.Minute, "the device to be let in after it checked in", func() bool {
 		n, _ := s.ask("app", token)
 		return n == http.StatusOK
 	})
@@ -119,7 +119,7 @@ func TestRemoteSyncFails(t *testing.T) {
 		{Kind: emulator.Throttle429, RetryAfter: "60"}:                  "throttled",
 	} {
 		s := open(t, options{Sources: slowly, Policies: slowPolicy})
-		defer s.tenant.Fail("graph/syncDevice", fault)()
+		t.Cleanup(s.tenant.Fail("graph/syncDevice", fault))
 		if status, result, sync := s.recheck(s.token(s.device(emulator.CaseNoncompliant))); status != http.StatusOK || result != "refreshed" || sync != want {
 			t.Errorf("%s: %d %q %q, want %s", fault.Kind, status, result, sync, want)
 		}

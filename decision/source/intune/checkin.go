@@ -46,7 +46,7 @@ func (s *Source) requestCheckIn(ctx context.Context, v *decision.Verdict) error 
 	if err == nil || !errors.As(err, &e) {
 		return err
 	}
-	s.count("check-ins", err)
+	s.bar("check-ins", err)
 	switch {
 	case e.Kind == msgraph.KindPermission:
 		return fmt.Errorf("%w: %w", source.ErrNotPermitted, err)

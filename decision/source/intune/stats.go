@@ -42,8 +42,8 @@ type Stats struct {
 	// HealthDue is how many computers wait to be asked about (Protection,
 	// Attestation) for the first time.
 	HealthDue int `json:"health_due"`
-	// Refused counts reads of settings, connectors and reasons, and requests to
-	// check in, that failed.
+	// Refused counts reads of settings, connectors, reasons, policies and health that
+	// failed.
 	Refused map[string]int `json:"refused,omitempty"`
 	// Exports and ExportsFailed count export jobs.
 	Exports       int `json:"exports"`
@@ -69,25 +69,28 @@ func (s *Source) Stats() Stats {
 
 // refused counts and logs a read that failed without failing the sync.
 func (s *Source) refused(what string, err error) {
-	s.count(what, err)
-	s.once(what, err)
-}
-
-// count counts a call that failed. What lacks a permission is not asked for again
-// for a while (see barred).
-func (s *Source) count(what string, err error) {
+	s.bar(what, err)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if kindOf(err) == msgraph.KindPermission {
-		if s.barredAt == nil {
-			s.barredAt = map[string]time.Time{}
-		}
-		s.barredAt[what] = s.o.Now()
-	}
 	if s.stats.Refused == nil {
 		s.stats.Refused = map[string]int{}
 	}
 	s.stats.Refused[what]++
+	s.mu.Unlock()
+	s.once(what, err)
+}
+
+// bar notes what lacks a permission: it is not asked for again for a while (see
+// barred).
+func (s *Source) bar(what string, err error) {
+	if kindOf(err) != msgraph.KindPermission {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.barredAt == nil {
+		s.barredAt = map[string]time.Time{}
+	}
+	s.barredAt[what] = s.o.Now()
 }
 
 // barred reports whether a permission was missing not long ago: asking for each
