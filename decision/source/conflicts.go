@@ -9,7 +9,8 @@ import (
 
 // Conflicts is on how many devices sources disagree, fact by fact.
 type Conflicts struct {
-	// At is when the count began, and Took how long it lasted, rests included.
+	// At is when the count began, and Took how long it lasted, rests included; in
+	// JSON in nanoseconds.
 	At   time.Time     `json:"at"`
 	Took time.Duration `json:"took"`
 	// Devices is how many devices at least two sources list or remember, and

@@ -204,7 +204,8 @@ func everything(t *testing.T) *stage {
 }
 
 // TestMonitoringNames: every metric, label and label value that rules, alerts and
-// dashboard name is one that the real binary exports, and README describes them all.
+// dashboard name is one that the real binary exports, and
+// caddymodule/README.md describes them all.
 func TestMonitoringNames(t *testing.T) {
 	s := everything(t)
 	var all exported
@@ -249,11 +250,11 @@ func TestMonitoringNames(t *testing.T) {
 	documented(t, all)
 }
 
-// documented compares names and labels with README's table. A gateway of everything
+// documented compares names and labels with the table of caddymodule/README.md. A gateway of everything
 // shows every series that there is.
 func documented(t *testing.T, all exported) {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(rig.Root(), "README.md"))
+	raw, err := os.ReadFile(filepath.Join(rig.Root(), "caddymodule", "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
