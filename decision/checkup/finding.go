@@ -70,6 +70,8 @@ const (
 	CheckFile        = "file"        // a file can be read
 	CheckRows        = "rows"        // its records can be used
 	CheckAge         = "age"         // it is new enough
+	CheckLookup      = "lookup"      // one device, asked for as a request would
+	CheckDecision    = "decision"    // what a policy says about that device
 	CheckExamination = "examination" // the examination itself
 )
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"time"
 
@@ -59,11 +60,11 @@ func (is *issuer) examineKeys(ctx context.Context, from *jwksHTTP) (found []chec
 // judgeFetch tells a network that fails from an answer that is wrong.
 func judgeFetch(check string, err error, fix string) checkup.Finding {
 	if why, untrusted := checkup.Untrusted(err); untrusted {
-		return checkup.Fail(checkup.CheckCertificate, err.Error()+": "+why, "the issuer's certificate must come from an authority that this machine trusts")
+		return checkup.Fail(checkup.CheckCertificate, err.Error()+": "+why, "its certificate must come from an authority that this machine trusts")
 	}
 	_, network := errors.AsType[net.Error](err)
 	if network || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		fix = "check name resolution, the proxy and the firewall between this machine and the issuer"
+		fix = "check name resolution, the proxy and the firewall between this machine and that host"
 	}
 	return checkup.Fail(check, err.Error(), fix)
 }
@@ -136,11 +137,11 @@ func ExamineCRL(ctx context.Context, o CRLOptions) checkup.Finding {
 		err = c.refresh(ctx)
 	}
 	st := c.Status()
-	if !st.Loaded {
-		if err == nil {
-			err = errors.New(st.Error)
+	if err != nil && !st.Loaded {
+		if where, ok := errors.AsType[*url.Error](err); ok {
+			err = where.Err // its text has the whole address
 		}
-		return checkup.Fail(checkup.CheckCRL, fmt.Sprintf("list %s: %v", st.Name, err), reach)
+		return judgeFetch(checkup.CheckCRL, fmt.Errorf("list %s: %w", st.Name, err), reach)
 	}
 	now := c.o.Now()
 	notice := min(crlNotice, st.NextUpdate.Sub(st.ThisUpdate)/crlNoticeShare)
