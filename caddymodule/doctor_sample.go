@@ -59,7 +59,7 @@ func (d *doctor) sample(ctx context.Context, keys []decision.Key, named bool) (f
 	for _, name := range d.app.policies.Names() {
 		x, err := d.app.Explain(d.question(name, &device, p), time.Now())
 		if err != nil {
-			add(checkup.Fail(checkup.CheckDecision, fmt.Sprintf("policy %s: %v", name, err), ""))
+			add(checkup.Fail(checkup.CheckDecision, fmt.Sprintf("policy %s: %v", name, err), "report this with the version of the gateway"))
 			continue
 		}
 		f.decisions = append(f.decisions, DoctorDecision{x.Policy, x.Mode, x.Outcome, x.StepUp, x.Reasons, x.Requirements})

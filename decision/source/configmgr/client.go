@@ -149,7 +149,7 @@ func (c *client) send(ctx, caller context.Context, class, address string) (*http
 	if err != nil {
 		return nil, transportError(caller, class, c.base.Host, err)
 	}
-	c.peer.Note(resp, c.now())
+	c.peer.Note(resp, time.Now()) // the clock of the machine is what counts
 	return resp, nil
 }
 

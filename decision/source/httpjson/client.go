@@ -126,7 +126,7 @@ func (c *client) do(req *http.Request, d *document, good ...int) (doc any, err e
 	}
 	defer res.Body.Close()
 	if req.Method == http.MethodGet { // not what a token endpoint says
-		c.peer.Note(res, c.now())
+		c.peer.Note(res, time.Now())
 	}
 	if !slices.Contains(good, res.StatusCode) {
 		err = c.status(res)

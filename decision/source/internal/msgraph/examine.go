@@ -113,7 +113,7 @@ func (c *Client) Clock() checkup.Finding {
 func Judge(check string, err error) checkup.Finding {
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
-		return checkup.Fail(check, clean(err.Error()), "")
+		return checkup.Fail(check, clean(err.Error()), "report this with the version of the gateway")
 	}
 	said := *e
 	said.hint = ""
@@ -143,8 +143,10 @@ func Judge(check string, err error) checkup.Finding {
 		}
 	case KindAnswer, KindBadRequest, KindGone:
 		f.Check = checkup.CheckAnswer
+		f.Fix = firstOf(f.Fix, "look at what stands between this machine and Microsoft, such as a proxy; else report it with the request id")
 	case KindNotFound, numKinds:
 	}
+	f.Fix = firstOf(f.Fix, "check tenant, cloud and the service health of Microsoft")
 	return f
 }
 
