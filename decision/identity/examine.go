@@ -81,7 +81,7 @@ func (is *issuer) judgeKeys(body []byte) checkup.Finding {
 		text = "1 key can be used"
 	}
 	if set.ignored > 0 {
-		text += fmt.Sprintf(", %d are for something else", set.ignored)
+		text += fmt.Sprintf(", %d ignored", set.ignored)
 	}
 	return checkup.Ok(checkup.CheckKeys, text)
 }

@@ -37,7 +37,7 @@ func (c *call) application() {
 		"startDateTime": c.now.Add(-2 * secretLife).UTC().Format(time.RFC3339), "endDateTime": c.now.Add(-secretLife).UTC().Format(time.RFC3339),
 	}, {
 		"keyId": MustGUID("d1e2f3a4-0000-4000-8000-000000000012"), "hint": secret[:min(3, len(secret))], "secretText": nil, "displayName": "gatehouse",
-		"startDateTime": end.Add(-secretLife-24*time.Hour).UTC().Format(time.RFC3339), "endDateTime": end.UTC().Format(time.RFC3339),
+		"startDateTime": end.Add(-secretLife - 24*time.Hour).UTC().Format(time.RFC3339), "endDateTime": end.UTC().Format(time.RFC3339),
 	}}
 	c.json(map[string]any{
 		"@odata.context": c.base + c.route.metadata(c.beta) + "applications(passwordCredentials)/$entity", "passwordCredentials": secrets,

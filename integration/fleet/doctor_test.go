@@ -417,3 +417,36 @@ func TestDoctorNamesFaults(t *testing.T) {
 		})
 	}
 }
+
+// TestDoctorBesideGateway: doctor takes nothing from a gateway that runs with the
+// same configuration.
+func TestDoctorBesideGateway(t *testing.T) {
+	s := open(t, options{
+		Sources:  "source intune",
+		Policies: "\n\t\tpolicy app {\n\t\t\trequire compliant\n\t\t}",
+	})
+	names := func() (all []string) {
+		err := filepath.WalkDir(filepath.Join(s.gateway.Dir), func(path string, _ os.DirEntry, err error) error {
+			all = append(all, path)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	before := names()
+	cmd := exec.CommandContext(t.Context(), rig.Binary(t), "doctor", "--config", filepath.Join(s.gateway.Dir, "Caddyfile"))
+	home := t.TempDir()
+	cmd.Env = append(os.Environ(), "CLIENT_SECRET="+emulator.DefaultSecret, "HOME="+home, "TMPDIR="+home, "XDG_DATA_HOME="+home, "XDG_CONFIG_HOME="+home)
+	out, err := cmd.CombinedOutput()
+	if cmd.ProcessState.ExitCode() != warnings || !strings.Contains(string(out), "PrivilegedOperations") {
+		t.Errorf("status %d, %v\n%s", cmd.ProcessState.ExitCode(), err, out)
+	}
+	if after := names(); !slices.Equal(before, after) {
+		t.Errorf("the gateway's files were %v and are %v", before, after)
+	}
+	if n, reasons := s.ask("app", s.token(s.device(emulator.CaseHealthy))); n != http.StatusOK {
+		t.Errorf("a request afterwards: %d %v", n, reasons)
+	}
+}
