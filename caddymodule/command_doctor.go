@@ -1,9 +1,13 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -86,7 +90,12 @@ func runDoctor(cmd *cobra.Command, _ []string) (int, error) {
 		return exitFailure, err
 	}
 	defer d.close()
-	report, err := d.run(cmd.Context(), only, device)
+	ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM) // so that the temporary directory goes
+	defer stop()
+	report, err := d.run(ctx, only, device)
+	if err == nil && ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
 	if err != nil {
 		return exitFailure, err
 	}
