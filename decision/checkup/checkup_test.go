@@ -49,13 +49,13 @@ func TestExpiry(t *testing.T) {
 		want         State
 		text         string
 	}{
-		"ended":            {noon.Add(-year), noon.Add(-time.Hour), Fault, "1h0m ago"},
+		"ended":            {noon.Add(-year), noon.Add(-time.Hour), Fault, "1h ago"},
 		"ends now":         {noon.Add(-year), noon, Fault, "ended"},
 		"not yet":          {noon.Add(time.Hour), noon.Add(year), Fault, "does not count before"},
 		"soon":             {noon.Add(-year), noon.Add(20 * 24 * time.Hour), Warning, "in 20d"},
 		"far":              {noon.Add(-year), noon.Add(year), OK, "365d"},
 		"short-lived":      {noon.Add(-time.Hour), noon.Add(5 * 24 * time.Hour), OK, "5d"},
-		"short-lived ends": {noon.Add(-5 * 24 * time.Hour), noon.Add(24 * time.Hour), Warning, "1d0h"},
+		"short-lived ends": {noon.Add(-5 * 24 * time.Hour), noon.Add(24 * time.Hour), Warning, "24h"},
 		"unknown start":    {time.Time{}, noon.Add(20 * 24 * time.Hour), Warning, "20d"},
 	} {
 		f := Expiry(CheckCredential, "secret", tc.begins, tc.ends, noon, NoticeCredential, "renew it")
@@ -90,9 +90,9 @@ func TestPeer(t *testing.T) {
 	}{
 		{0, OK, "agrees"},
 		{59 * time.Second, OK, "agrees"},
-		{2 * time.Minute, Warning, "2m0s behind that of graph.example"},
+		{2 * time.Minute, Warning, "2m behind that of graph.example"},
 		{-2 * time.Minute, Warning, "ahead of"},
-		{10 * time.Minute, Fault, "10m0s behind"},
+		{10 * time.Minute, Fault, "10m behind"},
 		{-5 * time.Minute, Fault, "ahead of"},
 	} {
 		p.Note(answer(noon.Add(tc.ahead), ""), noon)
@@ -134,7 +134,7 @@ func TestUntrusted(t *testing.T) {
 func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "0s", 40 * time.Second: "40s", 90 * time.Second: "1m30s", 125 * time.Minute: "2h5m",
-		49 * time.Hour: "2d1h", 100 * 24 * time.Hour: "100d", -time.Minute: "-1m0s",
+		49 * time.Hour: "2d1h", 48 * time.Hour: "2d", 24 * time.Hour: "24h", 25 * time.Hour: "1d1h", 100 * 24 * time.Hour: "100d", -time.Minute: "-1m",
 	} {
 		if got := Span(d); got != want {
 			t.Errorf("%v: %s, want %s", int64(d), got, want)

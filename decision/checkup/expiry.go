@@ -35,20 +35,27 @@ func Expiry(check, what string, begins, ends, now time.Time, notice time.Duratio
 	return Ok(check, fmt.Sprintf("%s is good until %s (%s)", what, on, Span(left)))
 }
 
-// Span prints a duration for people, in one or two units: 3d, 2h5m, 40s.
+// Span prints a duration for people, in one or two units: 30d, 2h5m, 40s.
 func Span(d time.Duration) string {
 	const day = 24 * time.Hour
+	two := func(unit time.Duration, name string, next time.Duration, nextName string) string {
+		s := fmt.Sprintf("%d%s", d/unit, name)
+		if rest := d % unit / next; rest > 0 {
+			s += fmt.Sprintf("%d%s", rest, nextName)
+		}
+		return s
+	}
 	switch {
 	case d < 0:
 		return "-" + Span(-d)
 	case d >= 3*day:
 		return fmt.Sprintf("%dd", d/day)
-	case d >= day:
-		return fmt.Sprintf("%dd%dh", d/day, d%day/time.Hour)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", d/time.Hour, d%time.Hour/time.Minute)
+	case d > day:
+		return two(day, "d", time.Hour, "h")
+	case d >= time.Hour: // also 24h, which is what people say
+		return two(time.Hour, "h", time.Minute, "m")
 	case d >= time.Minute:
-		return fmt.Sprintf("%dm%ds", d/time.Minute, d%time.Minute/time.Second)
+		return two(time.Minute, "m", time.Second, "s")
 	case d >= time.Second:
 		return fmt.Sprintf("%ds", d/time.Second)
 	}
