@@ -39,10 +39,15 @@ func (s *Source) Examine(ctx context.Context) source.Examination {
 		if class.optional {
 			err = without(err)
 		}
-		if err != nil {
-			x.Add(judgeCall(err))
-			denied = true
+		if err == nil {
+			continue
 		}
+		f := judgeCall(err)
+		if e, ok := errors.AsType[*Error](err); ok && e.Kind == KindNotFound && class.name == classUpdates {
+			f.Fix = "if the site does not scan for updates, say updates off"
+		}
+		x.Add(f)
+		denied = true
 	}
 	if !denied {
 		x.Add(checkup.Ok(checkup.CheckPermission, "every class that is needed can be read"))
@@ -61,7 +66,7 @@ type usedClass struct {
 func (s *Source) otherClasses() []usedClass {
 	list := []usedClass{{classResources, resourceFields, false}, {classComanagement, comanagementFields, true}}
 	if !s.o.NoUpdates {
-		list = append(list, usedClass{classUpdates, updateFields, true})
+		list = append(list, usedClass{classUpdates, updateFields, false})
 	}
 	return list
 }

@@ -19,16 +19,17 @@ func TestExamine(t *testing.T) {
 		state   checkup.State
 		text    string
 	}{
-		"well":                 {nil, checkup.CheckPermission, checkup.OK, "every class"},
-		"version":              {nil, checkup.CheckVersion, checkup.OK, "site P01 has version 5.00"},
-		"certificate":          {nil, checkup.CheckCertificate, checkup.OK, "is good until"},
-		"clock":                {nil, checkup.CheckClock, checkup.OK, "agrees"},
-		"no sign-in":           {refuse("cm/SMS_R_System", 401), checkup.CheckSignIn, checkup.Fault, "401"},
-		"no right":             {refuse("cm/SMS_R_System", 403), checkup.CheckPermission, checkup.Fault, "SMS_R_System: 403"},
-		"no right to a class":  {refuse("cm/SMS_UpdateComplianceStatus", 403), checkup.CheckPermission, checkup.Fault, "SMS_UpdateComplianceStatus"},
-		"no version":           {refuse("cm/SMS_Site", 403), checkup.CheckVersion, checkup.Skipped, ""},
-		"without co-managment": {refuse("cm/SMS_Client_ComanagementState", 404), checkup.CheckPermission, checkup.OK, "every class"},
-		"down":                 {refuse("cm/SMS_R_System", 500), checkup.CheckReach, checkup.Fault, "500"},
+		"well":                  {nil, checkup.CheckPermission, checkup.OK, "every class"},
+		"version":               {nil, checkup.CheckVersion, checkup.OK, "site P01 has version 5.00"},
+		"certificate":           {nil, checkup.CheckCertificate, checkup.OK, "is good until"},
+		"clock":                 {nil, checkup.CheckClock, checkup.OK, "agrees"},
+		"no sign-in":            {refuse("cm/SMS_R_System", 401), checkup.CheckSignIn, checkup.Fault, "401"},
+		"no right":              {refuse("cm/SMS_R_System", 403), checkup.CheckPermission, checkup.Fault, "SMS_R_System: 403"},
+		"no right to a class":   {refuse("cm/SMS_UpdateComplianceStatus", 403), checkup.CheckPermission, checkup.Fault, "SMS_UpdateComplianceStatus"},
+		"no version":            {refuse("cm/SMS_Site", 403), checkup.CheckVersion, checkup.Skipped, ""},
+		"without co-management": {refuse("cm/SMS_Client_ComanagementState", 404), checkup.CheckPermission, checkup.OK, "every class"},
+		"without updates":       {refuse("cm/SMS_UpdateComplianceStatus", 404), checkup.CheckAnswer, checkup.Fault, "SMS_UpdateComplianceStatus"},
+		"down":                  {refuse("cm/SMS_R_System", 500), checkup.CheckReach, checkup.Fault, "500"},
 		"web page": {func(e *emulator.Server) {
 			e.Fail("cm/SMS_R_System", emulator.Fault{Kind: emulator.HTML200})
 		}, checkup.CheckAnswer, checkup.Fault, "web page"},
