@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/checkup"
 	"github.com/gatehouse-project/gatehouse/decision/identity"
+	"github.com/gatehouse-project/gatehouse/decision/source/intune"
 	"github.com/gatehouse-project/gatehouse/decision/source/microsoft"
 )
 
@@ -59,6 +60,8 @@ type sourceHead struct {
 	Kind   string `json:"source"`
 	Name   string `json:"name"`
 	Tenant string `json:"tenant"`
+	// RemoteSync is a source intune's wish to tell devices to check in.
+	RemoteSync *bool `json:"remote_sync"`
 }
 
 func (d *doctor) heads() []sourceHead {
@@ -136,7 +139,17 @@ func (d *doctor) examineTenant(ctx context.Context, m *Microsoft) found {
 	if t == nil {
 		return oneFault(checkup.CheckSetting, d.refused[m.name()], "correct the block, and run doctor with the environment of the gateway's service")
 	}
-	return found{findings: t.Examine(ctx, d.resources(m.name())...)}
+	return found{findings: t.Examine(ctx, d.usedRoles(m.name()), d.resources(m.name())...)}
+}
+
+// usedRoles are the permissions beyond reading that the sources of a tenant use.
+func (d *doctor) usedRoles(tenant string) []string {
+	for _, h := range d.heads() {
+		if h.Kind == "intune" && firstOf(h.Tenant, tenant) == tenant && isOn(h.RemoteSync, false) {
+			return []string{intune.RemoteSyncRole}
+		}
+	}
+	return nil
 }
 
 // resources are the services that the sources of a tenant talk to.

@@ -214,7 +214,7 @@ func TestDoctorWell(t *testing.T) {
 		{"microsoft", "token", "intune"},
 		{"microsoft", "credential", "client secret is good until"},
 		{"microsoft", "clock", "agrees"},
-		{"microsoft", "privilege", "may only read"},
+		{"microsoft", "privilege", "no more than is used"},
 		{"microsoft", "headroom", "no service asked"},
 		{"source intune", "permission", "DeviceManagementServiceConfig.Read.All"},
 		{"source intune", "devices", "enrolled"},

@@ -27,6 +27,10 @@ var (
 	}
 )
 
+// RemoteSyncRole is the application permission to tell a device to check in
+// (Graph syncDevice).
+const RemoteSyncRole = "DeviceManagementManagedDevices.PrivilegedOperations.All"
+
 // reportsWithin is how lately at least one device of a working fleet checked in:
 // each does about every eight hours.
 const reportsWithin = 24 * time.Hour

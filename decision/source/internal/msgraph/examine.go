@@ -14,8 +14,9 @@ import (
 
 // Examine reports on what all sources of the tenant share: whether tokens for the
 // given resources can be had, what they allow beyond reading, when the credential
-// ends, and whether the clocks agree.
-func (c *Client) Examine(ctx context.Context, resources ...Resource) []checkup.Finding {
+// ends, and whether the clocks agree. used are permissions beyond reading that a
+// source makes use of.
+func (c *Client) Examine(ctx context.Context, used []string, resources ...Resource) []checkup.Finding {
 	var found []checkup.Finding
 	var roles []string
 	signedIn := false
@@ -33,7 +34,12 @@ func (c *Client) Examine(ctx context.Context, resources ...Resource) []checkup.F
 		found = append(found, c.judgeClaims(res, claims, expires))
 	}
 	if signedIn {
-		found = append(found, judgePrivilege(roles))
+		found = append(found, judgePrivilege(roles, used))
+		for _, r := range used {
+			if !slices.Contains(roles, r) {
+				found = append(found, Need{Role: r, Resource: Graph, Without: "a setting of a source that uses it does nothing"}.missing())
+			}
+		}
 	}
 	found = append(found, c.examineCredential(ctx, signedIn && slices.Contains(resources, Graph)))
 	return append(found, c.Clock())
@@ -61,18 +67,18 @@ func (c *Client) judgeClaims(res Resource, claims TokenClaims, expires time.Time
 
 // judgePrivilege looks for permissions that a gateway has no use for: who steals
 // its secret could use them.
-func judgePrivilege(roles []string) checkup.Finding {
+func judgePrivilege(roles, used []string) checkup.Finding {
 	var surplus []string
 	for _, r := range roles {
-		if canWrite(r) {
+		if canWrite(r) && !slices.Contains(used, r) {
 			surplus = append(surplus, clean(r))
 		}
 	}
 	if len(surplus) == 0 {
-		return checkup.Ok(checkup.CheckPrivilege, "the application may only read")
+		return checkup.Ok(checkup.CheckPrivilege, "the application may do no more than is used")
 	}
 	slices.Sort(surplus)
-	return checkup.Warn(checkup.CheckPrivilege, "the application may do more than read: "+listed(slices.Compact(surplus)),
+	return checkup.Warn(checkup.CheckPrivilege, "the application may do more than the gateway uses: "+listed(slices.Compact(surplus)),
 		"remove these permissions from the application: the gateway needs none of them")
 }
 

@@ -104,9 +104,17 @@ func TestExamine(t *testing.T) {
 			if tc.prepare != nil {
 				tc.prepare(s)
 			}
-			wantFinding(t, c.Examine(t.Context(), Graph, Defender, Intune), tc.check, tc.state, tc.text)
+			wantFinding(t, c.Examine(t.Context(), nil, Graph, Defender, Intune), tc.check, tc.state, tc.text)
 		})
 	}
+}
+
+// TestExamineUsed: a permission that a source uses is no surplus, and missed.
+func TestExamineUsed(t *testing.T) {
+	_, c, _ := emulated(t, emulator.Options{}, nil)
+	wantFinding(t, c.Examine(t.Context(), []string{privileged}, Graph), checkup.CheckPrivilege, checkup.OK, "no more than is used")
+	_, fresh, _ := emulated(t, emulator.Options{}, nil)
+	wantFinding(t, fresh.Examine(t.Context(), []string{"Other.Write.All"}, Graph), checkup.CheckPermission, checkup.Warning, "Other.Write.All of Microsoft Graph is missing")
 }
 
 func TestExamineCertificate(t *testing.T) {
