@@ -20,9 +20,10 @@ func init() {
 		Name: "compliance", Usage: "<command>",
 		Short: "Explains decisions, checks configurations and operates the compliance gateway",
 		Long: `
-Commands for the compliance gateway. explain and lint also work offline, from a
-configuration file. The others ask a running gateway through Caddy's admin
-endpoint; --address or --config says which one.
+Commands for the compliance gateway. doctor examines what a configuration file
+names; explain and lint also work offline, from such a file. The others ask a
+running gateway through Caddy's admin endpoint; --address or --config says which
+one.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			for _, c := range Commands() {
@@ -46,8 +47,9 @@ endpoint; --address or --config says which one.
 const (
 	exitOK      = 0
 	exitFailure = 1 // an error, or lint found errors
-	exitStrict  = 2 // lint --strict found warnings only
+	exitStrict  = 2 // lint --strict, and doctor, found warnings only
 	exitNotPass = 3 // explain: any outcome but allow
+	exitFault   = 3 // doctor found something that does not work
 )
 
 // Commands returns the subcommands of `compliance`. A binary may register them
@@ -56,7 +58,7 @@ const (
 func Commands() []caddycmd.Command {
 	all := []caddycmd.Command{
 		explainCommand(), lintCommand(), devicesCommand(), revokeCommand(),
-		releaseCommand(), acceptCommand(), statusCommand(), decisionsCommand(),
+		releaseCommand(), acceptCommand(), statusCommand(), decisionsCommand(), doctorCommand(),
 	}
 	for i := range all {
 		flags := all[i].CobraFunc

@@ -29,19 +29,11 @@ func openOffline(file, adapter string, warn io.Writer) (*offline, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := appOf(config)
+	o, raw, err := newOffline(config)
 	if err != nil {
 		return nil, err
 	}
-	o := &offline{}
-	o.dir, err = os.MkdirTemp("", "gatehouse-explain-")
-	if err != nil {
-		return nil, err
-	}
-	raw, err = relocate(raw, o.dir)
-	if err == nil {
-		err = o.provision(raw)
-	}
+	err = o.provision(raw)
 	if err != nil {
 		o.close()
 		return nil, err
@@ -53,6 +45,26 @@ func openOffline(file, adapter string, warn io.Writer) (*offline, error) {
 		}
 	}
 	return o, nil
+}
+
+// newOffline makes the temporary directory, and the configuration of an app that
+// keeps to it. Whoever calls it calls close.
+func newOffline(config []byte) (*offline, json.RawMessage, error) {
+	raw, err := appOf(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := &offline{}
+	o.dir, err = os.MkdirTemp("", "gatehouse-offline-")
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err = relocate(raw, o.dir)
+	if err != nil {
+		o.close()
+		return nil, nil, err
+	}
+	return o, raw, nil
 }
 
 func appOf(config []byte) (json.RawMessage, error) {
@@ -95,16 +107,7 @@ func relocate(raw json.RawMessage, dir string) (json.RawMessage, error) {
 }
 
 func (o *offline) provision(raw json.RawMessage) error {
-	off := false
-	cfg := &caddy.Config{
-		Admin: &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &off}},
-		// The answer is the output, and notes say what a log line would.
-		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
-			caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{Level: "PANIC"}},
-		}},
-		AppsRaw: caddy.ModuleMap{"compliance": raw},
-	}
-	ctx, err := caddy.ProvisionContext(cfg)
+	ctx, err := quietContext(caddy.ModuleMap{"compliance": raw})
 	if err != nil {
 		return err
 	}
@@ -114,6 +117,19 @@ func (o *offline) provision(raw json.RawMessage) error {
 	}
 	o.app = mod.(*App)
 	return nil
+}
+
+// quietContext provisions apps without an admin endpoint, and without a log: the
+// answer is the output, and notes say what a log line would.
+func quietContext(apps caddy.ModuleMap) (caddy.Context, error) {
+	off := false
+	return caddy.ProvisionContext(&caddy.Config{
+		Admin: &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: &off}},
+		Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
+			caddy.DefaultLoggerName: {BaseLog: caddy.BaseLog{Level: "PANIC"}},
+		}},
+		AppsRaw: apps,
+	})
 }
 
 func (o *offline) explain(in *ExplainRequest) (*policy.Explanation, error) {

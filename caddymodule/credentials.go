@@ -213,16 +213,11 @@ func (a *App) newCertificates(cc *ClientCertificate, o identity.CertificateOptio
 		return nil, err
 	}
 	for _, from := range cc.CRL {
-		co := identity.CRLOptions{Issuers: o.RootCerts}
 		from, err := resolveErr(from)
 		if err != nil {
 			return nil, fmt.Errorf("revocation crl: %w", err)
 		}
-		if strings.Contains(from, "://") {
-			co.URL = from
-		} else {
-			co.File = from
-		}
+		co := crlOptions(from, o.RootCerts)
 		name, err := configKey("crl", from)
 		if err != nil {
 			return nil, err
@@ -238,6 +233,14 @@ func (a *App) newCertificates(cc *ClientCertificate, o identity.CertificateOptio
 	o.CRLs = p.crls
 	p.Certificates, err = identity.NewCertificates(o)
 	return p, err
+}
+
+// crlOptions tells a list behind a URL from one in a file.
+func crlOptions(from string, issuers []*x509.Certificate) identity.CRLOptions {
+	if strings.Contains(from, "://") {
+		return identity.CRLOptions{URL: from, Issuers: issuers}
+	}
+	return identity.CRLOptions{File: from, Issuers: issuers}
 }
 
 // readCertificates reads every certificate of a PEM file; a file without any is

@@ -75,6 +75,8 @@ func (a *App) giveTenant(sm SourceModule) (key string, err error) {
 // pooledSource is one source with its verdicts.
 type pooledSource struct {
 	background
+	src    source.Source
+	o      source.RunnerOptions // of runner
 	runner *source.Runner
 	lists  bool // all its devices; otherwise it is only asked about single ones
 	looks  bool // can be asked about a single device
@@ -155,7 +157,7 @@ func (a *App) newSource(ctx caddy.Context, sm SourceModule, index int) (*pooledS
 	if c, ok := src.(interface{ Close() }); ok {
 		end = func() { runner.Stop(); c.Close() }
 	}
-	s := &pooledSource{background: background{begin: runner.Start, end: end}, runner: runner, lists: syncs, looks: looks, remote: o.Remote}
+	s := &pooledSource{background: background{begin: runner.Start, end: end}, src: src, o: o, runner: runner, lists: syncs, looks: looks, remote: o.Remote}
 	s.manager, s.portal = a.portalOf(sm)
 	shared := a.shared // not a: the source outlives this configuration
 	s.runner.OnChange(func() { shared.generation.Add(1) })

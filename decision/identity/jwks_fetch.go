@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision/checkup"
 )
 
 const jwksTimeout = 5 * time.Second // of one request to an issuer
@@ -24,6 +26,7 @@ type jwksHTTP struct {
 	issuer string // discover from here; "" if url is given
 	url    string
 	reads  int
+	peer   *checkup.Peer // takes note of every answer; nil: nobody wants to know
 }
 
 // jwksRediscover is after how many reads, about a day, the metadata is read
@@ -96,6 +99,9 @@ func (o *jwksHTTP) get(ctx context.Context, address string) ([]byte, http.Header
 			err = where.Err
 		}
 		return nil, nil, fmt.Errorf("%s: %w", req.URL.Host, err)
+	}
+	if o.peer != nil {
+		o.peer.Note(res, time.Now())
 	}
 	body, err := jwksReadAll(res.Body)
 	if cerr := res.Body.Close(); err == nil {

@@ -13,7 +13,7 @@ func TestHelp(t *testing.T) {
 	help := run(t, dir, "", "help")
 	help.expect(t, 0, "Gatehouse is an access gateway", "gatehouse demo", "reverse-proxy")
 	sub := run(t, dir, "", "compliance", "--help")
-	for _, name := range []string{"explain", "lint", "devices", "revoke", "release", "accept", "status", "decisions"} {
+	for _, name := range []string{"explain", "lint", "doctor", "devices", "revoke", "release", "accept", "status", "decisions"} {
 		for _, r := range []result{help, sub} {
 			if !strings.Contains(r.out, "\n  "+name+" ") {
 				t.Errorf("help does not list %s:\n%s", name, r.out)

@@ -65,6 +65,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, batch bool) {
 	}
 	id := s.login.uuid().String()
 	w.Header().Set("request-id", id)
+	w.Header().Set("Date", c.now.UTC().Format(http.TimeFormat)) // a clock that is wrong shows
 	if v := r.Header.Get("client-request-id"); v != "" {
 		w.Header().Set("client-request-id", v)
 	}

@@ -32,15 +32,17 @@ const (
 
 // login is the state of the authority.
 type login struct {
-	mu      sync.Mutex
-	secret  string
-	certs   []*x509.Certificate
-	keys    []signingKey    // the last one signs
-	denied  map[string]bool // roles that are not granted
-	rng     *rand.Rand
-	issued  int64 // number of tokens
-	revoked int64 // tokens up to this number are refused
-	parsed  map[string]*claims
+	mu     sync.Mutex
+	secret string
+	// secretEnd is what the registration says about secret; zero: in half a year.
+	secretEnd time.Time
+	certs     []*x509.Certificate
+	keys      []signingKey    // the last one signs
+	denied    map[string]bool // roles that are not granted
+	rng       *rand.Rand
+	issued    int64 // number of tokens
+	revoked   int64 // tokens up to this number are refused
+	parsed    map[string]*claims
 }
 
 func (l *login) init(o Options) {

@@ -104,6 +104,7 @@ func init() {
 		"graph/getMemberGroups":   (*call).memberGroups,
 		"graph/getMemberObjects":  (*call).memberGroups,
 		"graph/endpoints":         (*call).endpoints,
+		"graph/application":       (*call).application,
 		"graph/riskyUsers":        func(c *call) { c.list(riskFields) },
 		"graph/riskyUser":         (*call).riskyUser,
 		"graph/batch":             (*call).runBatch,
@@ -122,6 +123,7 @@ func init() {
 		"cm/SMS_CombinedDeviceResources":  func(c *call) { c.class(combinedFields) },
 		"cm/SMS_UpdateComplianceStatus":   func(c *call) { c.class(updateFields) },
 		"cm/SMS_Client_ComanagementState": func(c *call) { c.class(comanagementFields) },
+		"cm/SMS_Site":                     (*call).site,
 
 		"blob/export": (*call).download,
 	}
@@ -160,6 +162,7 @@ var routes = [...]route{
 	{name: "graph/getMemberGroups", service: serviceGraph, method: "POST", path: "users/{id}/getMemberGroups", needs: []string{readUser, readGroup}, any: []string{readDirectory}, scope: scopeDirectory, cost: 2, shape: shapeObject},
 	{name: "graph/getMemberObjects", service: serviceGraph, method: "POST", path: "users/{id}/getMemberObjects", needs: []string{readUser, readGroup}, any: []string{readDirectory}, scope: scopeDirectory, cost: 2, shape: shapeObject},
 	{name: "graph/endpoints", service: serviceGraph, method: "GET", path: "servicePrincipals/appId={app}/endpoints", any: []string{readApps, readDirectory}, scope: scopeDirectory, cost: 1, shape: shapeRows},
+	{name: "graph/application", service: serviceGraph, method: "GET", path: "applications/{app}", any: []string{readApps, readDirectory}, scope: scopeDirectory, cost: 1, shape: shapeObject},
 
 	{name: "graph/riskyUsers", service: serviceGraph, method: "GET", path: "identityProtection/riskyUsers", needs: []string{readRisk}, scope: scopeIdentity, shape: shapeRows},
 	{name: "graph/riskyUser", service: serviceGraph, method: "GET", path: "identityProtection/riskyUsers/{id}", needs: []string{readRisk}, scope: scopeIdentity, shape: shapeObject},
@@ -179,6 +182,7 @@ var routes = [...]route{
 	{name: "cm/SMS_CombinedDeviceResources", service: serviceConfigMgr, method: "GET", path: "SMS_CombinedDeviceResources", shape: shapeRows},
 	{name: "cm/SMS_UpdateComplianceStatus", service: serviceConfigMgr, method: "GET", path: "SMS_UpdateComplianceStatus", shape: shapeRows},
 	{name: "cm/SMS_Client_ComanagementState", service: serviceConfigMgr, method: "GET", path: "SMS_Client_ComanagementState", shape: shapeRows},
+	{name: "cm/SMS_Site", service: serviceConfigMgr, method: "GET", path: "SMS_Site", shape: shapeRows},
 
 	{name: "blob/export", service: serviceBlob, method: "GET", path: "{job}", free: true},
 }

@@ -75,23 +75,24 @@ type access struct {
 // that keep it.
 var rooms = map[string]access{
 	"decision":                   {},
-	"decision/identity":          {code: []string{"decision"}},
+	"decision/checkup":           {},
+	"decision/identity":          {code: []string{"decision", "decision/checkup"}},
 	"decision/policy":            {code: []string{"decision"}},
 	"decision/revocation":        {code: []string{"decision"}},
-	"decision/source":            {code: []string{"decision", "cache"}, tests: []string{"decision/source/sourcetest"}},
-	"decision/source/sourcetest": {code: []string{"decision", "decision/source"}},
+	"decision/source":            {code: []string{"decision", "decision/checkup", "cache"}, tests: []string{"decision/source/sourcetest"}},
+	"decision/source/sourcetest": {code: []string{"decision", "decision/checkup", "decision/source"}},
 	"decision/source/*": {
-		code:  []string{"decision", "decision/source", "decision/source/internal/msgraph"},
+		code:  []string{"decision", "decision/checkup", "decision/source", "decision/source/internal/msgraph"},
 		tests: []string{"decision/source/sourcetest", "decision/source/microsoft", "integration/emulator", "integration/emulator/emulatortest"},
 	},
-	"decision/source/internal/msgraph": {code: []string{"decision/source"}, tests: []string{"integration/emulator"}},
+	"decision/source/internal/msgraph": {code: []string{"decision/checkup", "decision/source"}, tests: []string{"integration/emulator"}},
 	"decision/source/microsoft":        {code: []string{"decision/source/internal/msgraph"}},
 
 	"cache":           {tests: []string{"cache/cachetest"}},
 	"cache/cachetest": {code: []string{"cache"}},
 
 	"caddymodule": {caddy: true, code: []string{
-		"decision", "decision/identity", "decision/policy", "decision/revocation", "decision/source", "decision/source/*",
+		"decision", "decision/checkup", "decision/identity", "decision/policy", "decision/revocation", "decision/source", "decision/source/*",
 		"cache", "caddymodule/handover", "caddymodule/pages",
 	}},
 	"caddymodule/handover": {caddy: true},

@@ -25,14 +25,17 @@ type CA struct {
 	File string
 }
 
-// NewCA makes an authority.
-func NewCA(t testing.TB, name string) *CA {
+// NewCA makes an authority. change may alter the template.
+func NewCA(t testing.TB, name string, change ...func(*x509.Certificate)) *CA {
 	t.Helper()
 	key := newKey(t)
 	tmpl := &x509.Certificate{
 		SerialNumber: serial(t), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	for _, c := range change {
+		c(tmpl)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, key.Public(), key)
 	if err != nil {
@@ -96,6 +99,16 @@ func (ca *CA) issue(tmpl *x509.Certificate, change func(*x509.Certificate)) tls.
 		ca.t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+// CRL signs a revocation list without entries, as DER.
+func (ca *CA) CRL(thisUpdate, nextUpdate time.Time) []byte {
+	ca.t.Helper()
+	der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: serial(ca.t), ThisUpdate: thisUpdate, NextUpdate: nextUpdate}, ca.Cert, ca.Key)
+	if err != nil {
+		ca.t.Fatal(err)
+	}
+	return der
 }
 
 // Pool trusts this authority, for clients.

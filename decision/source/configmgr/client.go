@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision/checkup"
 )
 
 // maxBody bounds one answer after decompression.
@@ -26,6 +28,7 @@ type client struct {
 	page    int
 	now     func() time.Time
 	tiers   tiers
+	peer    checkup.Peer // what the site's answers tell about it
 }
 
 func newClient(base *url.URL, o Options, auth authorizer) *client {
@@ -146,6 +149,7 @@ func (c *client) send(ctx, caller context.Context, class, address string) (*http
 	if err != nil {
 		return nil, transportError(caller, class, c.base.Host, err)
 	}
+	c.peer.Note(resp, time.Now()) // the clock of the machine is what counts
 	return resp, nil
 }
 

@@ -6,6 +6,7 @@ const (
 	classResources    = "SMS_CombinedDeviceResources"
 	classUpdates      = "SMS_UpdateComplianceStatus"
 	classComanagement = "SMS_Client_ComanagementState"
+	classSite         = "SMS_Site"
 )
 
 // The properties that are read, in tiers: a site that refuses the first list, as

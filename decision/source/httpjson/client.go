@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/gatehouse-project/gatehouse/decision/checkup"
 	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
@@ -27,13 +28,17 @@ type client struct {
 	timeout  time.Duration
 	notFound []int // nil: 404, unless a web page comes with it
 	now      func() time.Time
+	peer     checkup.Peer // what the service's answers tell about it
 }
 
 // errNotFound says that the service answered with one of the statuses that mean
 // an unknown device.
 var errNotFound = errors.New("not found")
 
-var errUnauthorized = errors.New("status 401: the service refuses")
+var (
+	errUnauthorized = errors.New("status 401: the service refuses")
+	errForbidden    = errors.New("status 403: the service lets")
+)
 
 func newClient(o *Options, notFound []int) (*client, error) {
 	c := &client{timeout: o.Timeout, notFound: notFound, now: o.Now}
@@ -120,6 +125,9 @@ func (c *client) do(req *http.Request, d *document, good ...int) (doc any, err e
 		return nil, fmt.Errorf("%s: %w", req.URL.Host, err)
 	}
 	defer res.Body.Close()
+	if req.Method == http.MethodGet { // not what a token endpoint says
+		c.peer.Note(res, time.Now())
+	}
 	if !slices.Contains(good, res.StatusCode) {
 		err = c.status(res)
 		_, _ = io.CopyN(io.Discard, res.Body, 4<<10) // so that the connection can be used again
@@ -150,7 +158,7 @@ func (c *client) status(res *http.Response) error {
 	case code == http.StatusUnauthorized:
 		return fmt.Errorf("%w %s", errUnauthorized, c.cred)
 	case code == http.StatusForbidden:
-		return fmt.Errorf("status 403: the service lets %s in but not read this: grant read access to devices", c.cred)
+		return fmt.Errorf("%w %s in but not read this: grant read access to devices", errForbidden, c.cred)
 	case code == http.StatusTooManyRequests:
 		return &source.ThrottledError{RetryAfter: retryAfter(res.Header, c.now())}
 	case code == http.StatusServiceUnavailable && res.Header.Get("Retry-After") != "":

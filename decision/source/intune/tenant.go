@@ -78,15 +78,7 @@ func (t *tenant) judge(v *decision.Verdict, now time.Time) {
 // readSettings reads the tenant's compliance settings. Without them the last
 // known ones count, and at first the service's own defaults.
 func (s *Source) readSettings(ctx context.Context) {
-	a, err := s.o.Client.Do(ctx, msgraph.Request{
-		Endpoint: msgraph.IntuneConfig, Path: "/v1.0/deviceManagement",
-		Query: url.Values{"$select": {"settings"}}, Priority: "Low",
-	})
-	if err != nil {
-		s.refused("settings", err)
-		return
-	}
-	t, err := parseSettings(a.Body)
+	t, err := s.settings(ctx)
 	if err != nil {
 		s.refused("settings", err)
 		return
@@ -95,6 +87,18 @@ func (s *Source) readSettings(ctx context.Context) {
 	s.mu.Lock()
 	s.tenant.checkIn, s.tenant.secureByDefault = t.checkIn, t.secureByDefault
 	s.mu.Unlock()
+}
+
+// settings asks for the tenant's compliance settings.
+func (s *Source) settings(ctx context.Context) (tenant, error) {
+	a, err := s.o.Client.Do(ctx, msgraph.Request{
+		Endpoint: msgraph.IntuneConfig, Path: "/v1.0/deviceManagement",
+		Query: url.Values{"$select": {"settings"}}, Priority: "Low",
+	})
+	if err != nil {
+		return tenant{}, err
+	}
+	return parseSettings(a.Body)
 }
 
 func parseSettings(body []byte) (t tenant, err error) {
@@ -187,6 +191,10 @@ func (s *connectorStates) done() (silent, deaf [decision.NumPlatforms]bool) {
 	return silent, deaf
 }
 
+func connectorsRequest() msgraph.Request {
+	return msgraph.Request{Endpoint: msgraph.IntuneConfig, Path: "/v1.0/deviceManagement/mobileThreatDefenseConnectors", Priority: "Low"}
+}
+
 // readConnectors reads the threat defense connectors every 15 minutes. If a
 // connector is switched, falls silent or speaks again, every device must be read
 // anew.
@@ -198,9 +206,7 @@ func (s *Source) readConnectors(ctx context.Context, now time.Time) {
 		return
 	}
 	var states connectorStates
-	_, err := s.o.Client.Pages(ctx, msgraph.Request{
-		Endpoint: msgraph.IntuneConfig, Path: "/v1.0/deviceManagement/mobileThreatDefenseConnectors", Priority: "Low",
-	}, func(raw json.RawMessage) error { return states.add(raw, now) })
+	_, err := s.o.Client.Pages(ctx, connectorsRequest(), func(raw json.RawMessage) error { return states.add(raw, now) })
 	if err != nil {
 		s.refused("connectors", err)
 		if kindOf(err) != msgraph.KindPermission {

@@ -39,6 +39,7 @@ func Run(t *testing.T, f Factory) {
 	t.Run("facts cover the verdicts", func(t *testing.T) { factsCover(t, f) })
 	t.Run("concurrent use", func(t *testing.T) { concurrent(t, f) })
 	t.Run("sync", func(t *testing.T) { syncs(t, f) })
+	t.Run("examine", func(t *testing.T) { examines(t, f) })
 }
 
 // limit bounds every call: a source that hangs fails the test and not the run.

@@ -70,6 +70,7 @@ func (c *Client) exchange(ctx context.Context, p *prepared, token string) (a *An
 		return nil, 0, networkError(p.Endpoint, err)
 	}
 	defer resp.Body.Close()
+	c.peers[p.Endpoint.Resource()].Note(resp, time.Now())
 	status = resp.StatusCode
 	if status < 200 || status > 299 {
 		body, _ := readBody(resp, maxErrBody) // a body that breaks off still has a status

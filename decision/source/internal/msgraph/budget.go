@@ -64,6 +64,7 @@ type budget struct {
 	until    time.Time // the service asked us to wait until then
 	lowUntil time.Time // only sweeps wait until then
 	strikes  int       // throttled answers in a row
+	pressure float64   // of the limit, as the service last said; 0: it said nothing
 }
 
 type bucket struct {
@@ -200,7 +201,10 @@ func (b *budget) answered(h http.Header) {
 	percent, err := strconv.ParseFloat(h.Get("x-ms-throttle-limit-percentage"), 64)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.strikes = 0
+	b.strikes, b.pressure = 0, 0
+	if err == nil && percent > 0 && percent < 10 { // NaN is neither
+		b.pressure = percent
+	}
 	if err == nil && percent >= 1 {
 		b.lowUntil = time.Now().Add(pressed)
 	}

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision/checkup"
 )
 
 // Client talks to the services of one tenant. It is safe for concurrent use.
@@ -21,6 +23,8 @@ type Client struct {
 	budgets   *[numScopes]budget
 	circuits  [numEndpoints]*circuit
 	tokens    [numResources]tokenSlot
+	peers     [numResources]checkup.Peer // what the services' answers tell about them
+	signIn    checkup.Peer
 
 	secret atomic.Pointer[string] // the last client secret: never to be repeated
 

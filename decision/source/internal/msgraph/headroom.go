@@ -9,6 +9,10 @@ type Scope struct {
 	Budget         int           `json:"budget"`                   // our share of the limit, in calls per window
 	Per            time.Duration `json:"per"`                      // the window's length, in nanoseconds
 	ThrottledUntil time.Time     `json:"throttled_until,omitzero"` // the service asked us to wait until then; zero: it did not
+	// Pressure is the share of its limit that the service said is used, by all
+	// callers of the application (x-ms-throttle-limit-percentage, 1 is the limit);
+	// 0 if its last answer said nothing, as services do below 0.8.
+	Pressure float64 `json:"pressure,omitzero"`
 }
 
 // Headroom tells per throttle scope what is spent. Of several limits of one
@@ -25,7 +29,7 @@ func (c *Client) Headroom() []Scope {
 func (b *budget) scope(now time.Time) Scope {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := Scope{Name: b.name}
+	s := Scope{Name: b.name, Pressure: b.pressure}
 	for i := range b.buckets {
 		k := &b.buckets[i]
 		k.count(now, 0)

@@ -27,7 +27,7 @@ func (e *secretError) Error() string { return e.err.Error() }
 // requestToken gets a new token. The credential is made anew each time: its
 // library keeps tokens that we want to be rid of, and files are read anew.
 func (c *Client) requestToken(ctx context.Context, res Resource, replace bool, claims string) (azcore.AccessToken, *Error) {
-	x := &tokenExchange{authority: c.authority, via: c.transport}
+	x := &tokenExchange{authority: c.authority, via: c.transport, peer: &c.signIn}
 	cred, err := c.credential(x)
 	if err != nil {
 		return azcore.AccessToken{}, c.tokenFailure(ctx, x, err)

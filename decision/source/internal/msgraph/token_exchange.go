@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"github.com/gatehouse-project/gatehouse/decision/checkup"
 )
 
 const maxTokenBody = 1 << 20
@@ -22,6 +24,7 @@ const maxTokenBody = 1 << 20
 type tokenExchange struct {
 	authority *url.URL
 	via       http.RoundTripper
+	peer      *checkup.Peer
 	secret    string // never to be repeated in a message
 
 	path   string // of the last call
@@ -44,6 +47,7 @@ func (x *tokenExchange) Do(req *http.Request) (*http.Response, error) {
 		return nil, x.err
 	}
 	defer resp.Body.Close()
+	x.peer.Note(resp, time.Now())
 	x.status, x.header = resp.StatusCode, resp.Header
 	x.body, x.err = readBody(resp, maxTokenBody)
 	if x.err != nil {
