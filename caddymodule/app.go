@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -65,6 +66,7 @@ type runtime struct {
 	remembering map[*caddyhttp.Server]bool // servers whose connections have a memo
 
 	held     []string // pool keys to give back, once each
+	scratch  string   // a directory to remove, of a configuration that is only checked
 	releases []func() // of what the sources were told to look up
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
@@ -102,6 +104,10 @@ func (a *App) Provision(ctx caddy.Context) error {
 	err = a.validate()
 	if err != nil {
 		return a.at(err)
+	}
+	err = a.onlyCheck()
+	if err != nil {
+		return err
 	}
 	a.logAll = a.DecisionLog == "all"
 	for _, step := range []func(caddy.Context) error{
@@ -143,6 +149,36 @@ func (a *App) validate() error {
 		errs = append(errs, errors.New("cache: capacity and tokens are positive numbers"))
 	}
 	return errors.Join(errs...)
+}
+
+// checkingOnly reports whether this process runs Caddy's command validate, which
+// provisions a configuration and throws it away.
+func checkingOnly() bool { return len(os.Args) > 1 && os.Args[1] == "validate" }
+
+// onlyCheck keeps validate from what belongs to the gateway that may be running: the
+// lock on its state, its root secret, its snapshots. A configuration that is only
+// looked at gets a directory of its own for them.
+func (a *App) onlyCheck() error {
+	if !checkingOnly() {
+		return nil
+	}
+	dir, err := os.MkdirTemp("", "gatehouse-validate-")
+	if err != nil {
+		return err
+	}
+	a.scratch = dir
+	_, err = resolveErr(a.StateDir)
+	if err != nil {
+		return a.at(fmt.Errorf("state: %w", err))
+	}
+	if a.Keys != nil {
+		_, err = resolveErr(a.Keys.Dir)
+		if err != nil {
+			return a.at(fmt.Errorf("keys dir: %w", err))
+		}
+	}
+	a.StateDir, a.Keys = filepath.Join(dir, "state"), &Keys{Dir: filepath.Join(dir, "keys")}
+	return nil
 }
 
 // provisionKeys loads the root secret and derives what only keys are made of.
@@ -451,6 +487,9 @@ func (a *App) Cleanup() error {
 		errs = append(errs, err)
 	}
 	a.held = nil
+	if a.scratch != "" {
+		errs = append(errs, os.RemoveAll(a.scratch))
+	}
 	return errors.Join(errs...)
 }
 

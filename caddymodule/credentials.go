@@ -272,6 +272,15 @@ func readCertificates(path string) ([]*x509.Certificate, error) {
 	return certs, nil
 }
 
+// minProxyBits keeps somebody from listing everybody, also in two halves. No
+// organisation has a larger network of its own.
+func minProxyBits(a netip.Addr) int {
+	if a.Is4() {
+		return 8
+	}
+	return 16
+}
+
 // compile checks the dialect and the peers.
 func (fc *ForwardedCertificate) compile() (identity.Dialect, []netip.Prefix, error) {
 	d, err := identity.ParseDialect(fc.Dialect)
@@ -292,8 +301,8 @@ func (fc *ForwardedCertificate) compile() (identity.Dialect, []netip.Prefix, err
 			p = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen())
 		}
 		switch {
-		case p.Bits() == 0:
-			return d, nil, fmt.Errorf("from %s would believe everybody", s)
+		case p.Bits() < minProxyBits(p.Addr()):
+			return d, nil, fmt.Errorf("from %s would believe far too many: the network must be a /%d or smaller", s, minProxyBits(p.Addr()))
 		case p.Addr().Is4In6(): // it would match nobody
 			return d, nil, fmt.Errorf("from %s is IPv4 in IPv6 form: write it as IPv4", s)
 		}

@@ -116,16 +116,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if r.Method == http.MethodTrace || r.Method == http.MethodConnect && !isExtendedConnect(r) {
 		// Never proxied, whatever the rules say: TRACE shows credentials, CONNECT
 		// leaves bytes on a shared connection.
-		w.Header().Set("Allow", allowedMethods)
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return nil
+		return h.refuse(w, refusedMethod)
 	}
 
 	if badTarget(r, x.orig) {
 		// No matcher, policy or lint can say which resource this is: a server
 		// behind us might take a whole URL from it, with another host.
-		w.WriteHeader(http.StatusBadRequest)
-		return nil
+		return h.refuse(w, refusedTarget)
 	}
 
 	var some [4]*Rule

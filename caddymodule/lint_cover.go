@@ -63,6 +63,34 @@ func cover(rules []coverRule, chain []step) coverage {
 	return c
 }
 
+// ownPaths looks for sites that are gated on some of their paths only, so that
+// /.gatehouse/ is answered by whatever else the site does.
+func (w *walker) ownPaths(path string) {
+	told := map[string]bool{}
+	for _, r := range w.rules {
+		site := r.chain
+		if i := slices.IndexFunc(site, func(s step) bool { return !onlyHosts(s) }); i >= 0 {
+			site = site[:i]
+		}
+		own := append(slices.Clip(site), step{sets: []matchSet{{"path": json.RawMessage(`["` + ownPrefix + `*"]`)}}})
+		if slices.ContainsFunc(w.rules, func(other coverRule) bool { return allImplied(other.chain, own) }) {
+			continue
+		}
+		place := w.place(site)
+		if told[place] {
+			continue
+		}
+		told[place] = true
+		w.add(SeverityWarning, "no_own_paths", place, path,
+			ownPrefix+"ready, recheck and jwks.json are not answered here, since compliance stands only inside other blocks",
+			"add a line to the site itself, such as `@gatehouse path "+ownPrefix+"*` and `compliance @gatehouse POLICY`")
+	}
+}
+
+func onlyHosts(s step) bool {
+	return len(s.sets) > 0 && !slices.ContainsFunc(s.sets, func(set matchSet) bool { return len(set) != 1 || set["host"] == nil })
+}
+
 func allImplied(want, chain []step) bool {
 	for _, w := range want {
 		if !implied(w, chain) {

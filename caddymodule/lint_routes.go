@@ -40,6 +40,7 @@ func (l *linter) walk(name string, srv *lintServer) {
 	w := &walker{linter: l, server: name, srv: srv}
 	root := "apps.http.servers." + name
 	w.routes(srv.Routes, root+".routes", nil)
+	w.ownPaths(root)
 	if srv.Errors != nil {
 		// Error routes run for requests that were refused, too.
 		e := &walker{linter: l, server: name, srv: srv, onErrors: true}

@@ -61,7 +61,7 @@ func TestLint(t *testing.T) {
 		{name: "no gated site", sites: "a.example {\nrespond ok\n}", want: []string{"error nothing_gated", "note open_content"}},
 		{
 			name: "handle block outside", sites: "a.example {\nhandle /api/* {\ncompliance standard\n" + proxy + "}\nhandle {\n" + proxy + "}\n}",
-			want: []string{"error not_covered"},
+			want: []string{"error not_covered", "warning no_own_paths"},
 		},
 		{
 			name: "every handle block gated", sites: "a.example {\nhandle /api/* {\ncompliance standard\n" + proxy + "}\nhandle {\ncompliance standard\n" + proxy + "}\n}",
@@ -114,6 +114,14 @@ func TestLint(t *testing.T) {
 		{
 			name: "stream_close_delay", sites: "a.example {\ncompliance standard\nreverse_proxy app:8080\n}",
 			want: []string{"warning no_stream_close_delay"},
+		},
+		{
+			name: "own paths of a site with blocks only", sites: "a.example {\nhandle /a/* {\ncompliance standard\n" + proxy + "}\nhandle_path /b/* {\ncompliance standard\n" + proxy + "}\nhandle {\nabort\n}\n}",
+			want: []string{"warning no_own_paths"}, text: "a.example",
+		},
+		{
+			name:  "own paths of a site with a line of its own",
+			sites: "a.example {\n@gatehouse path /.gatehouse/*\ncompliance @gatehouse standard\nhandle /a/* {\ncompliance standard\n" + proxy + "}\nhandle {\nabort\n}\n}",
 		},
 		{
 			name: "admin endpoint", sites: "a.example {\ncompliance standard\nreverse_proxy 127.0.0.1:2019 {\nstream_close_delay 1h\n}\n}",
@@ -247,7 +255,7 @@ func TestLintJSON(t *testing.T) {
 		{
 			"a gate under a matcher does not cover its siblings",
 			`[{"match":[{"path":["/a"]}],"handle":[` + gate + `]},{"handle":[` + proxy + `]}]`, "",
-			[]string{"error not_covered"},
+			[]string{"error not_covered", "warning no_own_paths"},
 		},
 		{
 			"named route that calls itself", `[{"handle":[` + gate + `,{"handler":"invoke","name":"x"}]}]`,

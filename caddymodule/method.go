@@ -2,7 +2,8 @@ package caddymodule
 
 import (
 	"net/http"
-	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // methods that may pass. WebDAV's are registered too; TRACE never passes.
@@ -43,5 +44,6 @@ func isWebSocket(r *http.Request) bool {
 	if isExtendedConnect(r) {
 		return true
 	}
-	return len(r.Header["Upgrade"]) > 0 && strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+	// A list, or two lines, is what no browser sends and a server may still take.
+	return len(r.Header["Upgrade"]) > 0 && httpguts.HeaderValuesContainsToken(r.Header["Upgrade"], "websocket")
 }

@@ -29,6 +29,8 @@ type meters struct {
 	spoofs     *prometheus.CounterVec
 	rejected   *prometheus.CounterVec
 	foreign    prometheus.Counter
+	refused    [numRefusals]prometheus.Counter
+	refusals   *prometheus.CounterVec
 	requests   *prometheus.CounterVec
 	microsoft  *prometheus.CounterVec
 	msFailures *prometheus.CounterVec
@@ -80,6 +82,7 @@ func newMeters() *meters {
 			Namespace: "gatehouse", Name: "revocation_seconds", Help: "Time from a revocation request until it is durable and in force.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12),
 		}),
+		refusals:   counter("requests_refused_total", "Requests that are refused on every gated site, before any policy.", "why"),
 		microsoft:  counter("microsoft_requests_total", "Calls to a Microsoft service, by what came of them.", "tenant", "endpoint", "result"),
 		msFailures: counter("microsoft_failures_total", "Calls to a Microsoft service that failed, by what the failure means.", "tenant", "endpoint", "kind"),
 
@@ -88,6 +91,9 @@ func newMeters() *meters {
 		bound:   map[string]*policyCounters{},
 	}
 	m.status = newStatusCollector()
+	for k := range numRefusals {
+		m.refused[k] = m.refusals.WithLabelValues(refusals[k].why)
+	}
 	for k := spoofIdentity; k < numSpoofKinds; k++ {
 		m.spoof[k] = m.spoofs.WithLabelValues(spoofKindNames[k])
 	}
@@ -97,7 +103,7 @@ func newMeters() *meters {
 // register adds the collectors to the registry of one config load.
 func (m *meters) register(reg *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
-		m.decisions, m.reasons, m.duration, m.spoofs, m.rejected, m.foreign, m.requests, m.reqSeconds, m.microsoft,
+		m.decisions, m.reasons, m.duration, m.spoofs, m.refusals, m.rejected, m.foreign, m.requests, m.reqSeconds, m.microsoft,
 		m.msFailures, m.revocation, m.rows, m.guarded, m.status,
 	} {
 		err := reg.Register(c)

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -44,6 +45,38 @@ func (h *Handler) checkRequest(r *http.Request, x *exchange, rules []*Rule) (fau
 
 // maxHost is the longest Host that is served: a name of 253 bytes, and a port.
 const maxHost = 260
+
+// refusal is a way in which a request is refused on every gated site, whatever its
+// rules say.
+type refusal uint8
+
+const (
+	refusedTarget refusal = iota
+	refusedMethod
+	numRefusals
+)
+
+// refusals are the label of the metric and what the client is told.
+var refusals = [numRefusals]struct{ why, text string }{
+	refusedTarget: {"target", "the request target is not a path on a site"},
+	refusedMethod: {"method", "this method is never passed on"},
+}
+
+// refuse answers a request that no policy needs to see.
+func (h *Handler) refuse(w http.ResponseWriter, why refusal) error {
+	h.app.meters.refused[why].Inc()
+	status := http.StatusBadRequest
+	if why == refusedMethod {
+		status = http.StatusMethodNotAllowed
+		w.Header().Set("Allow", allowedMethods)
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, err := io.WriteString(w, refusals[why].text+"\n")
+	return err
+}
 
 // badTarget reports whether the request target is something else than a path on
 // a site (RFC 9112, section 3.2): x:http://other/path, an empty path, or *.

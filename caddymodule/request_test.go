@@ -40,6 +40,8 @@ func TestClientKind(t *testing.T) {
 		{"html refused", "GET", h("Accept", "text/html;q=0"), script, 1},
 		{"events", "GET", h("Accept", "text/event-stream"), script, 1},
 		{"websocket", "GET", h("Upgrade", "WebSocket", "Connection", "Upgrade", "Sec-Fetch-Mode", "websocket"), websocket, 1},
+		{"websocket in a list", "GET", h("Upgrade", "foo, WebSocket", "Connection", "Upgrade"), websocket, 1},
+		{"websocket in a second line", "GET", http.Header{"Upgrade": {"foo", "websocket"}, "Connection": {"Upgrade"}}, websocket, 1},
 		{"grpc", "POST", h("Content-Type", "application/grpc+proto"), grpc, 2},
 		{"not quite grpc", "POST", h("Content-Type", "application/grpc-evil"), script, 2},
 		{"grpc over HTTP/1.1", "POST", h("Content-Type", "application/grpc"), script, 1},

@@ -96,7 +96,7 @@ func TestForwardedCertificateFromElsewhere(t *testing.T) {
 
 // TestK7TrustEverybody: a configuration that would believe everybody is refused.
 func TestK7TrustEverybody(t *testing.T) {
-	for _, from := range []string{"0.0.0.0/0", "::/0", "", "10.0.0.0/33", "corp.example"} {
+	for _, from := range []string{"0.0.0.0/0", "::/0", "0.0.0.0/1 128.0.0.0/1", "2000::/3", "", "10.0.0.0/33", "corp.example"} {
 		s := prepareStand(t, standOptions{Compliance: fmt.Sprintf("forwarded_certificate nginx {\nfrom %s\n}", from)})
 		_, err := rig.TryStart(t, s.setup)
 		if err == nil {

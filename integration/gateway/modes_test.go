@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"io/fs"
 	"net/http"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -216,6 +219,44 @@ func TestOwnPaths(t *testing.T) {
 				t.Error("the app was asked")
 			}
 		})
+	}
+}
+
+// TestValidateBeside: a configuration can be checked on the machine of a running
+// gateway, with its state, and nothing of the gateway's is touched.
+func TestValidateBeside(t *testing.T) {
+	s := newStand(t, standOptions{})
+	s.setup.Dir = s.Gateway.Dir
+	files := func() (all []string) {
+		err := filepath.WalkDir(s.Gateway.Dir, func(path string, d fs.DirEntry, err error) error {
+			all = append(all, path)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.DeleteFunc(all, func(path string) bool { return filepath.Base(path) == "Caddyfile.validate" })
+	}
+	rig.Eventually(t, 20*time.Second, "the snapshot is written", func() bool {
+		return slices.ContainsFunc(files(), func(path string) bool { return strings.HasSuffix(path, ".snapshot.seq") })
+	})
+	before := files()
+	t.Setenv("TMPDIR", t.TempDir())
+	if err := rig.Validate(t, s.setup); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(os.Getenv("TMPDIR")); len(left) > 0 || err != nil {
+		t.Errorf("validate leaves %v, %v", left, err)
+	}
+	if after := files(); !slices.Equal(after, before) {
+		t.Errorf("files before %q, after %q", before, after)
+	}
+	s.setup.Compliance += "\npolicy broken {\nrequire nonsense\n}"
+	if err := rig.Validate(t, s.setup); err == nil || !strings.Contains(err.Error(), "nonsense") {
+		t.Errorf("a wrong configuration: %v", err)
+	}
+	if code := s.code(goodID); code != http.StatusOK {
+		t.Errorf("the gateway answers %d", code)
 	}
 }
 

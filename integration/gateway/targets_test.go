@@ -36,6 +36,22 @@ func TestRequestTargets(t *testing.T) {
 			}
 		}
 	}
+	// Why is said and counted. Some targets are refused by net/http itself.
+	for _, tc := range []struct{ request, why, text string }{
+		{"GET x:p", "target", "not a path"},
+		{"TRACE /", "method", "never passed on"},
+	} {
+		series := `gatehouse_requests_refused_total{why="` + tc.why + `"}`
+		before, _ := s.Gateway.Metric(series)
+		for _, a := range s.raw(fmt.Sprintf("%s HTTP/1.1\r\nHost: 127.0.0.1:%d", tc.request, s.Plain) + "\r\nConnection: close\r\n\r\n") {
+			if !strings.Contains(a.Body, tc.text) {
+				t.Errorf("%s: body %q", tc.why, a.Body)
+			}
+		}
+		if n, ok := s.Gateway.Metric(series); !ok || n != before+1 {
+			t.Errorf("%s: %v refusals counted, %v before", tc.why, n, before)
+		}
+	}
 	if a := s.rawGet(here+"/admin/x", s.token(goodID, nil)); a.StatusCode != http.StatusOK {
 		t.Errorf("a whole URL of this site: status %d, want 200", a.StatusCode)
 	}

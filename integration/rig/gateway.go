@@ -149,11 +149,15 @@ func TryStart(t testing.TB, s Setup) (*Gateway, error) {
 	return g, nil
 }
 
-// Validate loads a setup without starting it: nothing listens.
+// Validate loads a setup without starting it: nothing listens. With s.Dir it is the
+// configuration of a gateway that may be running.
 func Validate(t testing.TB, s Setup) error {
 	t.Helper()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "Caddyfile")
+	dir := s.Dir
+	if dir == "" {
+		dir = t.TempDir()
+	}
+	config := filepath.Join(dir, "Caddyfile.validate")
 	err := os.WriteFile(config, []byte(s.caddyfile(dir, FreePort(t))), 0o600)
 	if err != nil {
 		t.Fatal(err)
