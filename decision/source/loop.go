@@ -134,11 +134,11 @@ func (r *Runner) spread() time.Duration {
 // Bounds of what spread adds to a wait.
 const (
 	spreadLeast = time.Second
-	spreadMost  = 30 * time.Second
+	spreadMost  = time.Minute
 )
 
 // spread makes a wait that the source asked for a fifth longer at random, by 1 s
-// to 30 s at most. A service may name the same moment to all gateways of a tenant
+// to a minute at most. A service may name the same moment to all gateways of a tenant
 // (Retry-After with a date, RFC 9110 section 10.2.3): they must not all call then.
 func spread(wait time.Duration) time.Duration {
 	if wait <= 0 {
