@@ -39,7 +39,8 @@ const (
 // line leads to the emulator, until it is cut.
 type line struct {
 	http.RoundTripper
-	state atomic.Int32
+	state   atomic.Int32
+	latency time.Duration // of every answer
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -50,6 +51,9 @@ func (l *line) RoundTrip(r *http.Request) (*http.Response, error) {
 	case lineSilent:
 		<-r.Context().Done()
 		return nil, r.Context().Err()
+	}
+	if l.latency > 0 {
+		time.Sleep(l.latency)
 	}
 	return l.RoundTripper.RoundTrip(r)
 }
