@@ -33,7 +33,7 @@ test: setup test-unit test-race test-integration
 # Packages that run inside the test process, fuzz seeds included.
 UNIT = ./decision/... ./cache/... ./caddymodule/... ./cmd/... ./examples/... ./integration/emulator/...
 # Tests of the tree itself and of the test tools.
-PLAIN = ./integration/house ./integration/vectors ./integration/mutation ./integration/bench
+PLAIN = ./integration/house ./integration/vectors ./integration/mutation ./integration/bench ./integration/sources
 # Black-box tests of the real binary.
 BLACKBOX = ./integration/gateway ./integration/replay ./integration/commands ./integration/caddyfile ./integration/examples \
 	./integration/fleet
