@@ -18,7 +18,7 @@ import (
 // TestHerd: after an outage the gateways of a tenant do not all call at once, also
 // when the service named the same moment to all of them. Fifty gateways with sources
 // whose published limits have room for so many, and four with all: Defender takes
-// 1,500 calls an hour from one application, of which a gateway makes some 200.
+// 1,500 calls an hour from one application, of which a gateway makes more than a hundred.
 func TestHerd(t *testing.T) {
 	const outageOf = time.Hour
 	for name, cut := range map[string]func(tn *tenant) (mend func()){
