@@ -71,7 +71,7 @@ func (r *Runner) loop(ctx context.Context) error {
 			continue
 		case <-r.wake:
 			if wait := r.throttled(); wait > 0 {
-				next.Reset(spread(wait))
+				next.Reset(outlast(wait))
 				continue
 			}
 			r.pause(wakeGap)
@@ -116,9 +116,9 @@ func (r *Runner) nextSync() time.Duration {
 	r.mu.Unlock()
 	switch {
 	case failures > 0:
-		return max(r.backoff(failures), spread(r.throttled()))
+		return max(r.backoff(failures), outlast(r.throttled()))
 	case !synced || putOff:
-		return spread(r.throttled())
+		return outlast(r.throttled())
 	}
 	return r.spread()
 }
@@ -131,20 +131,20 @@ func (r *Runner) spread() time.Duration {
 	return r.o.Poll + time.Duration((rand.Float64()-0.5)*0.2*float64(r.o.Poll))
 }
 
-// Bounds of what spread adds to a wait.
+// Bounds of what outlast adds to a wait.
 const (
-	spreadLeast = time.Second
-	spreadMost  = time.Minute
+	outlastLeast = time.Second
+	outlastMost  = time.Minute
 )
 
-// spread makes a wait that the source asked for a fifth longer at random, by 1 s
+// outlast makes a wait that the source asked for a fifth longer at random, by 1 s
 // to a minute at most. A service may name the same moment to all gateways of a tenant
 // (Retry-After with a date, RFC 9110 section 10.2.3): they must not all call then.
-func spread(wait time.Duration) time.Duration {
+func outlast(wait time.Duration) time.Duration {
 	if wait <= 0 {
 		return 0
 	}
-	return wait + rand.N(min(max(wait/5, spreadLeast), spreadMost))
+	return wait + rand.N(min(max(wait/5, outlastLeast), outlastMost))
 }
 
 // backoff is the pause after so many failures in a row: exponential with full

@@ -155,7 +155,7 @@ func (o outage) run(t *testing.T, fail func(s *stage) (repair func())) {
 	rig.Eventually(t, time.Minute, "the good device's first answer", func() bool { n, _ := s.ask("app", good); return n == http.StatusOK })
 	rig.Eventually(t, time.Minute, "the bad device's first answer", func() bool { n, _ := s.ask("app", bad); return n == http.StatusForbidden })
 
-	w := &watch{stage: s, outage: o, goodToken: good, badToken: bad}
+	w := &witness{stage: s, outage: o, goodToken: good, badToken: bad}
 	repair := w.begin(fail)
 	w.observe()
 	repair()

@@ -22,8 +22,8 @@ type answer struct {
 // expired reports whether the gateway did not know that the source fails.
 func (a *answer) expired() bool { return strings.Contains(a.body, `"verdict_expired"`) }
 
-// watch asks for two devices while their source fails, and judges the answers.
-type watch struct {
+// witness asks for two devices while their source fails, and judges the answers.
+type witness struct {
 	*stage
 	outage
 	goodToken, badToken string
@@ -39,7 +39,7 @@ type watch struct {
 
 // begin has the gateway read the good device once more, and then lets the source
 // fail.
-func (w *watch) begin(fail func(*stage) func()) (repair func()) {
+func (w *witness) begin(fail func(*stage) func()) (repair func()) {
 	w.t.Helper()
 	d := w.device(w.good)
 	id := d.EntraID.String()
@@ -56,10 +56,10 @@ func (w *watch) begin(fail func(*stage) func()) (repair func()) {
 }
 
 // window is how long what is known serves, before the spread of ten per cent.
-func (w *watch) window() time.Duration { return w.maxAge + w.stale }
+func (w *witness) window() time.Duration { return w.maxAge + w.stale }
 
 // observe keeps asking until well after the window and judges every answer.
-func (w *watch) observe() {
+func (w *witness) observe() {
 	w.t.Helper()
 	var load sync.WaitGroup
 	end := w.began.Add(w.window()*11/10 + 3*time.Second)
@@ -99,7 +99,7 @@ func (w *watch) observe() {
 
 // judge says what is wrong with an answer about the good device, or "". What is
 // known was confirmed between w.asked and w.began.
-func (w *watch) judge(a *answer) string {
+func (w *witness) judge(a *answer) string {
 	oldest, youngest := a.got.Sub(w.asked), a.sent.Sub(w.began)
 	switch a.status {
 	case http.StatusOK:
@@ -123,7 +123,7 @@ func (w *watch) judge(a *answer) string {
 }
 
 // ask asks for both devices in turn until end.
-func (w *watch) ask(end time.Time) {
+func (w *witness) ask(end time.Time) {
 	client := &http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	for time.Now().Before(end) {
@@ -148,7 +148,7 @@ func (w *watch) ask(end time.Time) {
 	}
 }
 
-func (w *watch) get(client *http.Client, token string) (a answer, err error) {
+func (w *witness) get(client *http.Client, token string) (a answer, err error) {
 	req, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/app/x", w.port), nil)
 	if err != nil {
 		return a, err
@@ -171,7 +171,7 @@ func (w *watch) get(client *http.Client, token string) (a answer, err error) {
 }
 
 // notice waits until the gateway knows that the source fails.
-func (w *watch) notice(end time.Time) {
+func (w *witness) notice(end time.Time) {
 	for time.Now().Before(end) {
 		var status struct {
 			Sources []struct {
