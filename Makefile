@@ -10,7 +10,7 @@ FUZZTIME  ?= 30s
 # minutes the first time because every package is compiled anew; tests do without.
 export GOFLAGS ?= -buildvcs=false -pgo=off
 
-.PHONY: build setup test test-unit test-race test-integration test-long test-kdc setup-kdc test-alerts setup-promtool test-outage mutate bench lint vuln fuzz clean
+.PHONY: build setup test test-unit test-race test-integration test-long test-kdc setup-kdc test-alerts setup-promtool test-outage test-scale mutate bench lint vuln fuzz clean
 
 build:
 	$(GO) build -trimpath -pgo=auto -o bin/gatehouse ./cmd/gatehouse
@@ -33,7 +33,7 @@ test: setup test-unit test-race test-integration
 # Packages that run inside the test process, fuzz seeds included.
 UNIT = ./decision/... ./cache/... ./caddymodule/... ./cmd/... ./examples/... ./integration/emulator/...
 # Tests of the tree itself and of the test tools.
-PLAIN = ./integration/house ./integration/vectors ./integration/mutation ./integration/bench
+PLAIN = ./integration/house ./integration/vectors ./integration/mutation ./integration/bench ./integration/sources
 # Black-box tests of the real binary.
 BLACKBOX = ./integration/gateway ./integration/replay ./integration/commands ./integration/caddyfile ./integration/examples \
 	./integration/fleet
@@ -54,14 +54,19 @@ bin/gatehouse-race:
 	CGO_ENABLED=1 $(GO) build -race -o $@ ./cmd/gatehouse
 
 # Long suites, as they come: every deny branch of the engine is flipped once,
-# Kerberos is spoken with a real key distribution centre, and a real Prometheus sees
-# gateways whose tenants go away.
-test-long: setup mutate test-kdc test-alerts
+# Kerberos is spoken with a real key distribution centre, a real Prometheus sees
+# gateways whose tenants go away, every source fails in real time, and a tenant of
+# 100,000 devices is read.
+test-long: setup mutate test-kdc test-alerts test-outage test-scale
 
-# Sources that fail in real time, six ways, for some minutes. Its windows are of
-# seconds, so it wants a machine that does nothing else.
+# Every source fails in real time for some minutes. A busy machine fails nothing: an
+# answer is judged by the moments between which it was decided.
 test-outage:
-	GATEHOUSE_LONG=1 $(GO) test -count=1 -parallel 3 -run TestSourceFails ./integration/fleet
+	GATEHOUSE_LONG=1 $(GO) test -count=1 -parallel 4 -timeout 20m -run TestSourceFails ./integration/fleet
+
+# The published limits of a tenant of 100,000 devices, in a time of their own.
+test-scale:
+	GATEHOUSE_LONG=1 $(GO) test -count=1 -timeout 20m -run TestColdSync ./integration/sources
 
 # The tests make a realm of their own on loopback; nothing of the system's is used.
 test-kdc: setup-kdc

@@ -62,7 +62,7 @@ func TestCheckInIsFollowed(t *testing.T) {
 		want    decision.Compliance
 	}{
 		{"at once", time.Second, 12 * time.Second, 1, decision.Compliant},
-		{"in a minute", time.Minute, 2 * time.Minute, 4, decision.Compliant},
+		{"in a minute", time.Minute, 4 * time.Minute, 4, decision.Compliant},
 		{"never", 0, 10 * time.Minute, len(followUps), decision.NonCompliant},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -71,7 +71,7 @@ func (r *Runner) loop(ctx context.Context) error {
 			continue
 		case <-r.wake:
 			if wait := r.throttled(); wait > 0 {
-				next.Reset(wait)
+				next.Reset(outlast(wait))
 				continue
 			}
 			r.pause(wakeGap)
@@ -112,23 +112,39 @@ func (r *Runner) renewLoop(ctx context.Context) error {
 // nextSync is the time to the next sweep.
 func (r *Runner) nextSync() time.Duration {
 	r.mu.Lock()
-	failures, synced := r.journal.failures, !r.journal.lastSync.IsZero()
+	failures, synced, putOff := r.journal.failures, !r.journal.lastSync.IsZero(), r.journal.putOff
 	r.mu.Unlock()
 	switch {
 	case failures > 0:
-		return max(r.backoff(failures), r.throttled())
-	case !synced:
-		return r.throttled()
+		return max(r.backoff(failures), outlast(r.throttled()))
+	case !synced || putOff:
+		return outlast(r.throttled())
 	}
 	return r.spread()
 }
 
 // spread is the time to the next poll, a little more or less.
 func (r *Runner) spread() time.Duration {
-	if r.o.Poll < time.Minute {
+	if r.o.Poll < time.Minute && !r.o.Remote {
 		return r.o.Poll // a check on this machine: no herd to avoid
 	}
 	return r.o.Poll + time.Duration((rand.Float64()-0.5)*0.2*float64(r.o.Poll))
+}
+
+// Bounds of what outlast adds to a wait.
+const (
+	outlastLeast = time.Second
+	outlastMost  = time.Minute
+)
+
+// outlast makes a wait that the source asked for a fifth longer at random, by 1 s
+// to a minute at most. A service may name the same moment to all gateways of a tenant
+// (Retry-After with a date, RFC 9110 section 10.2.3): they must not all call then.
+func outlast(wait time.Duration) time.Duration {
+	if wait <= 0 {
+		return 0
+	}
+	return wait + rand.N(min(max(wait/5, outlastLeast), outlastMost))
 }
 
 // backoff is the pause after so many failures in a row: exponential with full

@@ -68,7 +68,8 @@ type view struct {
 
 // journal is what the last sweeps left behind, for status and persistence.
 type journal struct {
-	failures  int // sweeps in a row
+	failures  int  // sweeps in a row
+	putOff    bool // a sweep was due while the source wanted to be left alone
 	lastSync  time.Time
 	confirmed time.Time
 	lastErr   error

@@ -27,7 +27,9 @@ func (r *Runner) SyncNow(ctx context.Context) error {
 	}
 	defer func() { <-r.syncing }()
 	if wait := r.throttled(); wait > 0 {
-		return &ThrottledError{RetryAfter: wait}
+		err := &ThrottledError{RetryAfter: wait}
+		r.putOff(err)
+		return err
 	}
 	bounded, cancel := context.WithTimeout(ctx, r.o.SyncTimeout)
 	defer cancel()
@@ -253,7 +255,7 @@ func (r *Runner) synced() bool {
 func (r *Runner) finish(sweep *Sweep, start time.Time, err error) {
 	r.mu.Lock()
 	j := &r.journal
-	j.lastErr = err
+	j.lastErr, j.putOff = err, false
 	if err == nil {
 		j.failures, j.lastErr = 0, sweep.why
 		j.lastSync = start
@@ -274,6 +276,20 @@ func (r *Runner) finish(sweep *Sweep, start time.Time, err error) {
 		r.o.Logger.Warn("source failed", "source", r.o.Name, "error", err, "failures", failures)
 	}
 	r.noteHealth(why)
+}
+
+// putOff records that a sweep was due while the source wants to be left alone, as
+// a look-up learnt: nothing was read, so what is known counts as that of a failing
+// source, and the sweep comes as soon as it may.
+func (r *Runner) putOff(err error) {
+	r.mu.Lock()
+	r.journal.putOff = true
+	if r.journal.lastErr == nil {
+		r.journal.lastErr = err
+	}
+	r.mu.Unlock()
+	r.state.Fail(decision.CauseThrottled)
+	r.noteHealth(err)
 }
 
 // causeOf maps an error of a look-up to the cause that a decision reports.

@@ -105,3 +105,24 @@ func TestEveryContestantHasItsLoadAndTheTableItsRow(t *testing.T) {
 		}
 	}
 }
+
+func TestChoose(t *testing.T) {
+	for _, tc := range []struct {
+		only  string
+		count int
+		cold  bool
+		bad   bool
+	}{
+		{"", len(contestants), true, false},
+		{"token,h2", 2, false, false},
+		{"cold", 0, true, false},
+		{"token,cold", 1, true, false},
+		{"tokens", 0, false, true},
+		{"token,", 0, false, true},
+	} {
+		list, cold, err := choose(tc.only)
+		if len(list) != tc.count || cold != tc.cold || (err != nil) != tc.bad {
+			t.Errorf("%q: %d contestants, cold %v, %v, want %d, %v, bad %v", tc.only, len(list), cold, err, tc.count, tc.cold, tc.bad)
+		}
+	}
+}

@@ -46,7 +46,7 @@ func main() {
 func run() error {
 	rounds := flag.Int("rounds", 5, "how often each contestant runs")
 	seconds := flag.Float64("seconds", 3, "measured time of one run")
-	only := flag.String("only", "", "contestants to run, comma-separated; default all")
+	only := flag.String("only", "", "contestants to run, or cold for the first read of a tenant, comma-separated; default all")
 	out := flag.String("o", "", "file for the table; default standard output")
 	tokens := flag.Int("tokens", 20_001, "tokens to sign: as many as the load with new tokens can use up")
 	binaries := flag.String("binaries", "", "directory with ready-built stock, plain and shipped; default: build them")
@@ -62,43 +62,25 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{ctx: ctx, seconds: time.Duration(*seconds * float64(time.Second)), profile: *profile, counts: canCount(ctx)}
-	b.binaries = *binaries
-	if b.binaries == "" {
-		progress("building")
-		b.binaries = dir
-		err = build(ctx, dir)
+	list, cold, err := choose(*only)
+	if err != nil {
+		return err
+	}
+	var text string
+	if len(list) > 0 {
+		b := &bench{ctx: ctx, seconds: time.Duration(*seconds * float64(time.Second)), profile: *profile, counts: canCount(ctx), binaries: *binaries}
+		text, err = b.run(dir, list, *rounds, *tokens)
 		if err != nil {
 			return err
 		}
 	}
-	progress("signing %d tokens", *tokens)
-	b.material, err = newMaterial(dir, *tokens)
-	if err != nil {
-		return err
-	}
-	b.upstream, err = role("upstream")
-	if err != nil {
-		return err
-	}
-	defer b.upstream.stop()
-
-	list := contestants
-	if *only != "" {
-		list = nil
-		for _, key := range strings.Split(*only, ",") {
-			i := slices.IndexFunc(contestants, func(c contestant) bool { return c.key == key })
-			if i < 0 {
-				return fmt.Errorf("no contestant is called %q", key)
-			}
-			list = append(list, contestants[i])
+	if cold {
+		rows, err := coldSync(ctx, dir)
+		if err != nil {
+			return err
 		}
+		text = strings.TrimPrefix(text+"\n"+rows, "\n")
 	}
-	results, err := b.compete(list, *rounds)
-	if err != nil {
-		return err
-	}
-	text := table(list, results, b.counts, *rounds, b.seconds)
 	if *out == "" {
 		fmt.Print(text)
 		return nil
@@ -106,12 +88,60 @@ func run() error {
 	return os.WriteFile(*out, []byte(text), 0o644)
 }
 
+// choose finds what -only names; nothing there means all.
+func choose(only string) (list []contestant, cold bool, err error) {
+	if only == "" {
+		return contestants, true, nil
+	}
+	for _, key := range strings.Split(only, ",") {
+		if key == coldKey {
+			cold = true
+			continue
+		}
+		i := slices.IndexFunc(contestants, func(c contestant) bool { return c.key == key })
+		if i < 0 {
+			return nil, false, fmt.Errorf("no contestant is called %q", key)
+		}
+		list = append(list, contestants[i])
+	}
+	return list, cold, nil
+}
+
+// run lets the contestants compete and returns the table.
+func (b *bench) run(dir string, list []contestant, rounds, tokens int) (string, error) {
+	if b.binaries == "" {
+		progress("building")
+		b.binaries = dir
+		err := build(b.ctx, dir)
+		if err != nil {
+			return "", err
+		}
+	}
+	progress("signing %d tokens", tokens)
+	var err error
+	b.material, err = newMaterial(dir, tokens)
+	if err != nil {
+		return "", err
+	}
+	b.upstream, err = role("upstream")
+	if err != nil {
+		return "", err
+	}
+	defer b.upstream.stop()
+	results, err := b.compete(list, rounds)
+	if err != nil {
+		return "", err
+	}
+	return table(list, results, b.counts, rounds, b.seconds), nil
+}
+
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+const module = "github.com/gatehouse-project/gatehouse"
 
 // build makes stock Caddy, Gatehouse without a profile, and Gatehouse as it is
 // shipped: with the profile in its directory.
 func build(ctx context.Context, dir string) error {
-	const module = "github.com/gatehouse-project/gatehouse"
 	for _, b := range [][]string{
 		{"stock", "off", module + "/integration/bench/stock"},
 		{"plain", "off", module + "/cmd/gatehouse"},

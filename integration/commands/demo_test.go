@@ -27,7 +27,7 @@ func TestDemo(t *testing.T) {
 	demo := rig.StartWalkthrough(t, cmd)
 	took := time.Since(start)
 	t.Logf("from exec to the first decision and the text: %s", took.Round(time.Millisecond))
-	if took > time.Minute { // against hanging; the figure itself is for people
+	if took > 5*time.Minute { // against hanging; the figure itself is for people
 		t.Errorf("demo took %s", took)
 	}
 	dirs, _ := filepath.Glob(filepath.Join(tmp, "gatehouse-demo-*"))

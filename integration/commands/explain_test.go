@@ -17,7 +17,7 @@ func TestExplainOffline(t *testing.T) {
 	s := newStand(t, 0) // it runs meanwhile, on the same configuration
 	// The gateway writes its first snapshot, and the number beside it, right after
 	// the start: wait until they are in place.
-	rig.Eventually(t, 10*time.Second, "the first snapshot is written", func() bool {
+	rig.Eventually(t, time.Minute, "the first snapshot is written", func() bool {
 		names, _ := filepath.Glob(filepath.Join(s.Dir, "state", "source-inventory.snapshot*"))
 		return len(names) == 2 && strings.HasSuffix(names[0], ".snapshot") && strings.HasSuffix(names[1], ".seq")
 	})

@@ -92,7 +92,7 @@ func TestAccept(t *testing.T) {
 	writeDevices(t, s.inventory, "compliant", 60) // half the fleet turns good at once: an accident?
 	held := regexp.MustCompile("accept it with `accept inventory ([^`]+)`")
 	var id []string
-	rig.Eventually(t, 10*time.Second, "the guard holds the change", func() bool {
+	rig.Eventually(t, time.Minute, "the guard holds the change", func() bool {
 		id = held.FindStringSubmatch(ask("status").out)
 		return id != nil
 	})

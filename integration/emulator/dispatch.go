@@ -81,6 +81,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, batch bool) {
 		c.route = &routes[c.number]
 	}
 	s.calls[c.number].Add(1)
+	if !batch {
+		s.pace.count(c.now)
+	}
 	out, spare := buffers.Get().(*[]byte), buffers.Get().(*[]byte)
 	c.body, c.spare = (*out)[:0], spare
 	defer func() {

@@ -59,6 +59,7 @@ type Server struct {
 	faults faults
 	jobs   jobs
 	calls  [len(routes)]atomic.Int64
+	pace   pace
 
 	vmu        sync.Mutex
 	violations []string

@@ -143,13 +143,13 @@ func start(t *testing.T, dir string, args []string, status string) {
 		_ = cmd.Process.Signal(os.Interrupt)
 		select {
 		case <-exited:
-		case <-time.After(15 * time.Second):
+		case <-time.After(time.Minute):
 			_ = cmd.Process.Kill()
 			<-exited
 		}
 		_ = log.Close()
 	})
-	rig.Eventually(t, 30*time.Second, "the gateway answers", func() bool {
+	rig.Eventually(t, time.Minute, "the gateway answers", func() bool {
 		select {
 		case <-exited:
 			raw, _ := os.ReadFile(log.Name())

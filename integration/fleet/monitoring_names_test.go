@@ -183,8 +183,8 @@ func everything(t *testing.T) *stage {
 			require encrypted
 			report_only until %s
 		}`, time.Now().UTC().AddDate(0, 0, 30).Format(time.DateOnly)),
-		Before: func(tenant *emulator.Server) {
-			d := tenant.Devices()[0]
+		Before: func(s *stage) {
+			d := s.tenant.Devices()[0]
 			// One device that sources describe differently, and one row that is none.
 			err = os.WriteFile(csv, []byte("entra_id,compliance,managed\n"+d.EntraID.String()+",noncompliant,no\nno-guid,compliant,yes\n"), 0o600)
 			if err != nil {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gatehouse-project/gatehouse/integration/emulator"
 	"github.com/gatehouse-project/gatehouse/integration/rig"
@@ -74,7 +73,6 @@ func TestRecheck(t *testing.T) {
 		t.Fatalf("changed by a refused re-check: %d", n)
 	}
 
-	start := time.Now()
 	a := recheck(http.MethodPost, rig.Bearer(token)...)
 	var got struct {
 		Compliance string
@@ -86,9 +84,6 @@ func TestRecheck(t *testing.T) {
 	}
 	if n, reasons := s.ask("app", token); n != http.StatusOK {
 		t.Errorf("after the re-check: %d %v", n, reasons)
-	}
-	if took := time.Since(start); took > 5*time.Second {
-		t.Errorf("it took %s", took)
 	}
 	a = recheck(http.MethodPost, rig.Bearer(token)...)
 	if a.StatusCode != http.StatusTooManyRequests || a.Header.Get("Retry-After") == "" {

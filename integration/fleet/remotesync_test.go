@@ -89,7 +89,7 @@ func TestRemoteSync(t *testing.T) {
 func TestRemoteSyncRefused(t *testing.T) {
 	t.Parallel()
 	const permission = "DeviceManagementManagedDevices.PrivilegedOperations.All"
-	s := open(t, options{Sources: slowly, Policies: slowPolicy, Before: func(e *emulator.Server) { e.Grant(permission, false) }})
+	s := open(t, options{Sources: slowly, Policies: slowPolicy, Before: func(s *stage) { s.tenant.Grant(permission, false) }})
 	for _, test := range []struct{ device, sync string }{
 		{emulator.CaseNoncompliant, "not_permitted"},
 		{emulator.CaseGraceFar, "not_permitted"}, // without asking again

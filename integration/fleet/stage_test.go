@@ -28,18 +28,19 @@ type stage struct {
 	port     int
 	tls      *rig.CA // of the second site
 	tlsPort  int
+	dir      string // for files that a source reads
 }
 
 // options of a stage.
 type options struct {
-	Sources  string // source lines; {base} and {ca} are replaced
+	Sources  string // source lines; {base}, {ca} and {dir} are replaced
 	Policies string
 	Tenant   emulator.Options
 	Kind     string // of the device id in tokens; default entra
 	Entra    bool   // an issuer of Entra ID as well, called entra; see entraToken
 	TLS      string // the inside of client_auth of a second site, over TLS; see overTLS
-	// Before is called with the tenant before the gateway starts.
-	Before func(*emulator.Server)
+	// Before is called when the tenant serves, before the gateway starts.
+	Before func(s *stage)
 }
 
 // open starts tenant and gateway and waits until the gateway has read it. The
@@ -52,20 +53,20 @@ func open(t *testing.T, o options) *stage {
 	}
 	base, _, stop := s.tenant.Start()
 	t.Cleanup(stop)
-	s.base, s.leave = base, stop
-	ca := filepath.Join(t.TempDir(), "tenant-ca.pem")
+	s.base, s.leave, s.dir = base, stop, t.TempDir()
+	ca := filepath.Join(s.dir, "tenant-ca.pem")
 	err := os.WriteFile(ca, s.tenant.CAPEM(), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if o.Before != nil {
-		o.Before(s.tenant)
+		o.Before(s)
 	}
 	entra := ""
 	if o.Entra {
 		entra = fmt.Sprintf("issuer entra {\n\ttenant %s\n\taudience intranet\n\tjwks file %s\n\tdevice_claim deviceid entra\n}", emulator.DefaultTenant, s.issuer.JWKS)
 	}
-	replace := strings.NewReplacer("{base}", base, "{ca}", ca)
+	replace := strings.NewReplacer("{base}", base, "{ca}", ca, "{dir}", s.dir)
 	var gates strings.Builder
 	for _, line := range strings.Split(o.Policies, "\n") {
 		if words := strings.Fields(line); len(words) == 3 && words[0] == "policy" {
@@ -108,7 +109,7 @@ func open(t *testing.T, o options) *stage {
 			t.Logf("gateway:\n%s", s.gateway.Log())
 		}
 	})
-	rig.Eventually(t, 30*time.Second, "the gateway to have read the tenant", s.ready)
+	rig.Eventually(t, time.Minute, "the gateway to have read the tenant", s.ready)
 	return s
 }
 

@@ -93,7 +93,7 @@ func TestHardStopsAreNeverHeld(t *testing.T) {
 				t.Fatalf("before: status %d", a.StatusCode)
 			}
 			writeInventory(t, s.Inventory, fleet(bad))
-			rig.Eventually(t, 10*time.Second, "the device stops", func() bool {
+			rig.Eventually(t, time.Minute, "the device stops", func() bool {
 				return rig.Do(t, s.plain(), http.MethodGet, s.plainURL("/"), rig.Bearer(token)...).StatusCode == http.StatusForbidden
 			})
 		})

@@ -55,13 +55,13 @@ func (s *stand) raw(request string) []*rig.Answer {
 	r := bufio.NewReader(conn)
 	method, _, _ := strings.Cut(request, " ")
 	var answers []*rig.Answer
-	for wait := 10 * time.Second; ; wait = 300 * time.Millisecond {
+	for wait := 30 * time.Second; ; wait = 300 * time.Millisecond {
 		_ = conn.SetReadDeadline(time.Now().Add(wait))
 		_, err := r.Peek(1)
 		if err != nil {
 			return answers
 		}
-		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
 		resp, err := http.ReadResponse(r, &http.Request{Method: method})
 		if err != nil {
 			return answers

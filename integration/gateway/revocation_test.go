@@ -61,7 +61,7 @@ func TestRevocation(t *testing.T) {
 				t.Errorf("release answers %d", code)
 			}
 			withCert = s.with("h1", cert)
-			rig.Eventually(t, time.Second, "released", func() bool { return byToken() == 200 && byCert() == 200 })
+			rig.Eventually(t, time.Minute, "released", func() bool { return byToken() == 200 && byCert() == 200 })
 		})
 	}
 }
@@ -77,14 +77,21 @@ func TestRevocationAtOnce(t *testing.T) {
 		if a := get(); a.StatusCode != http.StatusOK {
 			t.Fatalf("%s: status %d", protocol, a.StatusCode)
 		}
-		body := map[string]string{"device": "entra:" + graceID, "reason": "lost", "for": "2s"}
-		if code := s.Gateway.Call(http.MethodPost, "/compliance/revoke", body, nil); code != http.StatusOK {
-			t.Fatalf("revoke answers %d", code)
+		for life := 2 * time.Second; ; life *= 2 { // a busy machine may need longer than the first ones
+			asked := time.Now()
+			body := map[string]string{"device": "entra:" + graceID, "reason": "lost", "for": life.String()}
+			if code := s.Gateway.Call(http.MethodPost, "/compliance/revoke", body, nil); code != http.StatusOK {
+				t.Fatalf("revoke answers %d", code)
+			}
+			a := get()
+			if a.StatusCode == http.StatusForbidden && a.Problem(t).Codes()[0] == "revoked" {
+				break
+			}
+			if time.Since(asked) < life || life > time.Minute {
+				t.Fatalf("%s: status %d: %s", protocol, a.StatusCode, a.Body)
+			}
 		}
-		if a := get(); a.StatusCode != http.StatusForbidden || a.Problem(t).Codes()[0] != "revoked" {
-			t.Errorf("%s: status %d: %s", protocol, a.StatusCode, a.Body)
-		}
-		rig.Eventually(t, 10*time.Second, "the revocation ends", func() bool { return get().StatusCode == http.StatusOK })
+		rig.Eventually(t, time.Minute, "the revocation ends", func() bool { return get().StatusCode == http.StatusOK })
 	}
 }
 

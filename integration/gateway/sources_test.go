@@ -53,7 +53,7 @@ func TestF6InventoryFlip(t *testing.T) {
 	}{{"compliant", 200}, {"noncompliant", 403}, {"compliant", 200}, {"error", 403}, {"quantum", 403}, {"", 403}, {"compliant", 200}} {
 		rows[0]["compliance"] = step.compliance
 		writeInventory(t, s.Inventory, rows)
-		rig.Eventually(t, 5*time.Second, fmt.Sprintf("%q gives %d", step.compliance, step.want), func() bool {
+		rig.Eventually(t, time.Minute, fmt.Sprintf("%q gives %d", step.compliance, step.want), func() bool {
 			return s.code(goodID) == step.want
 		})
 		if got := s.code(badID); got != http.StatusForbidden {
@@ -61,7 +61,7 @@ func TestF6InventoryFlip(t *testing.T) {
 		}
 	}
 	writeInventory(t, s.Inventory, rows[1:])
-	rig.Eventually(t, 5*time.Second, "a device that is gone is unknown", func() bool { return s.code(goodID) == http.StatusForbidden })
+	rig.Eventually(t, time.Minute, "a device that is gone is unknown", func() bool { return s.code(goodID) == http.StatusForbidden })
 }
 
 // fleet is n devices, the first bad ones of them not compliant.
@@ -99,7 +99,7 @@ func TestF8BrokenFile(t *testing.T) {
 	}
 	check := func(name string) {
 		t.Helper()
-		rig.Eventually(t, 5*time.Second, name+" is reported", func() bool { return s.source().LastError != "" })
+		rig.Eventually(t, time.Minute, name+" is reported", func() bool { return s.source().LastError != "" })
 		if good, bad := s.code(fleetID(50)), s.code(fleetID(5)); good != 200 || bad != 403 {
 			t.Errorf("%s: %d for a good device, %d for a bad one", name, good, bad)
 		}
@@ -122,7 +122,7 @@ func TestF8BrokenFile(t *testing.T) {
 		replace(tc.content)
 		check(tc.name)
 		replace(string(good))
-		rig.Eventually(t, 5*time.Second, "recovery after "+tc.name, func() bool { return s.source().LastError == "" })
+		rig.Eventually(t, time.Minute, "recovery after "+tc.name, func() bool { return s.source().LastError == "" })
 	}
 	if err := os.Remove(s.Inventory); err != nil {
 		t.Fatal(err)
@@ -142,7 +142,7 @@ func TestF8MassFlip(t *testing.T) {
 		t.Fatalf("status %d before", got)
 	}
 	writeInventory(t, s.Inventory, fleet(100, 0))
-	rig.Eventually(t, 5*time.Second, "the change is held", func() bool { return s.source().Held != nil })
+	rig.Eventually(t, time.Minute, "the change is held", func() bool { return s.source().Held != nil })
 	held := s.source().Held
 	if held.GoodNews != 60 || !strings.Contains(held.Why, "60 of 100") {
 		t.Errorf("held %+v", held)
@@ -168,7 +168,7 @@ func TestF8MassFlip(t *testing.T) {
 	if code := s.Gateway.Call(http.MethodPost, path, body, nil, "Authorization", "Bearer "+operator); code != http.StatusOK {
 		t.Fatalf("accept answers %d", code)
 	}
-	rig.Eventually(t, 2*time.Second, "accepted", func() bool { return s.code(fleetID(5)) == http.StatusOK })
+	rig.Eventually(t, time.Minute, "accepted", func() bool { return s.code(fleetID(5)) == http.StatusOK })
 	if s.source().Held != nil {
 		t.Error("still held")
 	}
@@ -205,7 +205,7 @@ func TestWarmStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStand(t, standOptions{})
 			snapshot := s.Gateway.Dir + "/state/source-inventory.snapshot"
-			rig.Eventually(t, 20*time.Second, "the snapshot is written", func() bool { _, err := os.Stat(snapshot); return err == nil })
+			rig.Eventually(t, time.Minute, "the snapshot is written", func() bool { _, err := os.Stat(snapshot); return err == nil })
 			s.Gateway.Kill()
 			if err := breakFile(s.Inventory); err != nil {
 				t.Fatal(err)

@@ -388,12 +388,20 @@ func TestC24BoundTokens(t *testing.T) {
 // TestF7TokenEnds: what is remembered about a token ends with the token.
 func TestF7TokenEnds(t *testing.T) {
 	s := newStand(t, standOptions{Issuer: "leeway 1s"})
-	token := s.token(goodID, rig.Claims{"exp": time.Now().Add(2 * time.Second).Unix()})
+	var token string
 	get := func() int {
 		return rig.Do(t, s.plain(), http.MethodGet, s.plainURL("/"), rig.Bearer(token)...).StatusCode
 	}
-	if got := get(); got != http.StatusOK {
-		t.Fatalf("status %d, want 200", got)
+	for life := 2 * time.Second; ; life *= 2 { // a busy machine may need longer than the first ones
+		end := time.Now().Add(life).Truncate(time.Second)
+		token = s.token(goodID, rig.Claims{"exp": end.Unix()})
+		got := get()
+		if got == http.StatusOK {
+			break
+		}
+		if time.Now().Before(end) || life > time.Minute {
+			t.Fatalf("status %d, want 200", got)
+		}
 	}
-	rig.Eventually(t, 10*time.Second, "the token ends", func() bool { return get() == http.StatusUnauthorized })
+	rig.Eventually(t, time.Minute, "the token ends", func() bool { return get() == http.StatusUnauthorized })
 }

@@ -121,7 +121,12 @@ var rooms = map[string]access{
 	"integration/mutation":              {},
 	"integration/replay":                {tests: []string{"decision", "integration/rig", "integration/vectors"}},
 	"integration/rig":                   {},
-	"integration/vectors":               {code: []string{"decision", "decision/policy"}, tests: []string{"decision/source", "decision/source/inventory"}},
+	"integration/sources": {tests: []string{
+		"decision", "decision/policy", "decision/source", "decision/source/configmgr", "decision/source/defender", "decision/source/entra",
+		"decision/source/httpjson", "decision/source/intune", "decision/source/inventory", "decision/source/microsoft", "decision/source/nac",
+		"integration/emulator",
+	}},
+	"integration/vectors": {code: []string{"decision", "decision/policy"}, tests: []string{"decision/source", "decision/source/inventory"}},
 }
 
 // kits are packages for tests. A pattern above never means one of them.

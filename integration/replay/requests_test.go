@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -263,22 +264,21 @@ func TestVerdictExpiredReason(t *testing.T) {
 	s := openFaults(t, "", "", devices)
 	c := rig.NewClient(t, rig.ClientOptions{Protocol: "h1", Port: s.plain})
 	token := append(rig.Bearer(s.issuer.Token(rig.Claims{"deviceid": "00000000-0000-4000-8000-000000000100"})), "Accept", "application/json")
-	expired := func() bool {
+	reason := func() string { // of a refusal; "" for the app's answer
 		a := rig.Do(t, c, "GET", fmt.Sprintf("http://%s:%d/", otherHost, s.plain), token...)
 		switch a.StatusCode {
 		case http.StatusOK:
-			return false
+			return ""
 		case http.StatusServiceUnavailable:
-			if codes := a.Problem(t).Codes(); len(codes) != 1 || codes[0] != decision.VerdictExpired.Code() {
-				t.Fatalf("reasons %v", codes)
-			}
-			return true
+			// Another one is source_failing: a busy machine reads such a file for so
+			// long that the read counts as overdue.
+			return strings.Join(a.Problem(t).Codes(), " ")
 		}
 		t.Fatalf("%s: %s", a.Status, a.Body)
-		return false
+		return ""
 	}
 	// A busy machine reads such a file late, and then its facts are too old for a moment.
-	rig.Eventually(t, time.Minute, "a decision from fresh facts", func() bool { return !expired() })
+	rig.Eventually(t, time.Minute, "a decision from fresh facts", func() bool { return reason() == "" })
 	rig.Eventually(t, time.Minute, "a decision with verdict_expired", func() bool {
 		resume := s.gateway.Suspend()
 		now := time.Now()
@@ -289,7 +289,7 @@ func TestVerdictExpiredReason(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 10 {
-			if expired() {
+			if reason() == decision.VerdictExpired.Code() {
 				return true
 			}
 		}

@@ -43,7 +43,7 @@ func NewClient(t testing.TB, o ClientOptions) *http.Client {
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", o.Port)
 	c := &http.Client{
-		Timeout:       20 * time.Second,
+		Timeout:       time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	if o.Protocol == "h3" {

@@ -142,7 +142,7 @@ func TryStart(t testing.TB, s Setup) (*Gateway, error) {
 		close(g.exited)
 	}()
 	t.Cleanup(g.Stop)
-	err = g.waitReady(30 * time.Second)
+	err = g.waitReady(2 * time.Minute)
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, g.Log())
 	}
@@ -198,7 +198,7 @@ func (g *Gateway) waitReady(limit time.Duration) error {
 // Log returns what the process wrote so far.
 func (g *Gateway) Log() string { return g.out.String() }
 
-// Stop ends the process gently, and hard after ten seconds. A race that the
+// Stop ends the process gently, and hard after half a minute. A race that the
 // detector found fails the test.
 func (g *Gateway) Stop() {
 	select {
@@ -207,7 +207,7 @@ func (g *Gateway) Stop() {
 		_ = g.cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-g.exited:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			g.Kill()
 		}
 	}

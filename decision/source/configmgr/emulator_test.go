@@ -69,7 +69,7 @@ func TestEmulatorCases(t *testing.T) {
 
 func TestEmulatorFaults(t *testing.T) {
 	server, s := emulated(t, 200)
-	s.client.timeout = 2 * time.Second
+	s.client.timeout = 20 * time.Second
 	want := len(sweepOf(t, s))
 	for kind, fine := range map[emulator.FaultKind]bool{
 		emulator.Throttle429: false, emulator.Garbage: false, emulator.HTML200: false,

@@ -41,7 +41,7 @@ func TestRunnerFollowsTheFile(t *testing.T) {
 
 	expect := func(what string, want decision.Compliance, healthy bool) {
 		t.Helper()
-		end := time.After(20 * time.Second)
+		end := time.After(time.Minute)
 		for {
 			m := r.Find([]decision.Key{{Kind: decision.KindSerial, Value: "X1"}})
 			if m.Verdict != nil && m.Verdict.Compliance == want && (r.State().Failing() == decision.CauseNone) == healthy {

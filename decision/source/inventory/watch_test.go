@@ -23,7 +23,7 @@ func watched(t *testing.T, s *Source) <-chan struct{} {
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("Watch returned %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Error("Watch did not return")
 		}
 	})
@@ -34,7 +34,7 @@ func called(t *testing.T, calls <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-calls:
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatalf("%s was not noticed", what)
 	}
 }
@@ -99,7 +99,7 @@ func awaitWatch(t *testing.T, dir string, calls <-chan struct{}) {
 	t.Helper()
 	touch := time.NewTicker(20 * time.Millisecond)
 	defer touch.Stop()
-	end := time.After(10 * time.Second)
+	end := time.After(time.Minute)
 	for {
 		select {
 		case <-calls:
