@@ -64,7 +64,10 @@ func (e *example) writeCaddyfile() error {
 // environment is what the production form takes from it; everything that the gateway
 // keeps goes to the temporary directory.
 func (e *example) environment() []string {
-	return append(os.Environ(),
-		"TENANT_ID="+emulator.DefaultTenant, "APP_ID="+emulator.DefaultClientID, "CLIENT_ID="+emulator.DefaultClientID,
-		"HOME="+e.Dir, "XDG_DATA_HOME="+e.Dir, "XDG_CONFIG_HOME="+e.Dir)
+	return append(append(os.Environ(), e.settings()...), "HOME="+e.Dir, "XDG_DATA_HOME="+e.Dir, "XDG_CONFIG_HOME="+e.Dir)
+}
+
+// settings are the placeholders of the Caddyfile that are no secrets.
+func (e *example) settings() []string {
+	return []string{"TENANT_ID=" + emulator.DefaultTenant, "APP_ID=" + emulator.DefaultClientID, "CLIENT_ID=" + emulator.DefaultClientID}
 }

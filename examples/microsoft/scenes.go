@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/cmd/walkthrough"
@@ -87,6 +88,8 @@ func (e *example) scenes() []walkthrough.Scene {
 			fmt.Sprintf(`curl -s -w '%%{http_code}\n' http://127.0.0.1:%d/metrics | grep -E '^gatehouse_(microsoft_requests|source_devices|source_state)|^200'`, e.Admin)),
 		show("exit 0", "what the gateway asked the tenant, by route", tenant("calls")),
 		show("exit 0", "what Microsoft would have refused of it: nothing", tenant("violations")),
+		show("exit 2", "doctor asks every service whether the gateway has what it needs, and one device from end to end",
+			"env "+strings.Join(e.settings(), " ")+" "+self+" doctor --config "+walkthrough.ShellQuote(e.file("Caddyfile"))),
 		show("exit 0", "ways around the gateway in this configuration", self+" lint --config "+walkthrough.ShellQuote(e.file("Caddyfile"))),
 		show("exit 1", "what differs from the Caddyfile to copy: hosts, places of secrets, loopback",
 			"diff "+walkthrough.ShellQuote(e.Source)+" "+walkthrough.ShellQuote(e.file("Caddyfile"))),
