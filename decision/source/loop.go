@@ -61,6 +61,7 @@ func (r *Runner) loop(ctx context.Context) error {
 	save := time.NewTicker(saveGap)
 	defer save.Stop()
 	r.save(false) // a crash in the first seconds must not cost the first sweep
+	early := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -80,9 +81,30 @@ func (r *Runner) loop(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		_ = r.SyncNow(ctx) // already in the journal, the log and the state
+		err := r.SyncNow(ctx) // already in the journal, the log and the state
+		if news := err == nil && r.followUp(ctx); news && !early {
+			early = true // one such sweep between two of the schedule
+			next.Reset(wakeGap)
+			continue
+		}
+		early = false
 		next.Reset(r.nextSync())
 	}
+}
+
+// followUp lets the source do what it does beside listing, for half a poll at most.
+func (r *Runner) followUp(ctx context.Context) (news bool) {
+	f, ok := r.src.(Follower)
+	if !ok || r.throttled() > 0 {
+		return false
+	}
+	bounded, cancel := context.WithTimeout(ctx, min(r.o.SyncTimeout, r.o.Poll/2))
+	defer cancel()
+	_ = r.protect(func() error {
+		news = f.FollowUp(bounded)
+		return nil
+	})
+	return news
 }
 
 // renewLoop serves a source that cannot list its devices. Postures are kept as

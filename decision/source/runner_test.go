@@ -105,6 +105,66 @@ func TestPanicIsAFailure(t *testing.T) {
 	})
 }
 
+// follower is a lister that has something to ask after each sweep.
+type follower struct {
+	lister
+	follows int
+	news    bool
+	takes   time.Duration
+	limit   time.Duration // what it was given
+}
+
+func (f *follower) FollowUp(ctx context.Context) (news bool) {
+	f.mu.Lock()
+	f.follows++
+	news, takes := f.news, f.takes
+	if end, ok := ctx.Deadline(); ok {
+		f.limit = time.Until(end)
+	}
+	f.mu.Unlock()
+	select {
+	case <-time.After(takes):
+	case <-ctx.Done():
+	}
+	return news
+}
+
+// TestFollowUp: what a source asks beside its listing holds nothing back, its news
+// come soon, and never more than once between two polls.
+func TestFollowUp(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		src := &follower{news: true, takes: time.Hour}
+		src.devices = []decision.Verdict{healthy(1), healthy(2), healthy(3)}
+		r := run(src, RunnerOptions{Poll: 10 * time.Minute, Remote: true})
+		r.Start(t.Context())
+		pass(time.Second)
+		if s := r.Status(); s.State != HealthOK || s.Devices != 3 {
+			t.Errorf("while the source asks on: %+v", s)
+		}
+		pass(7 * time.Minute)
+		src.mu.Lock()
+		if src.syncs != 2 || src.limit != 5*time.Minute {
+			t.Errorf("%d sweeps, a limit of %v", src.syncs, src.limit)
+		}
+		src.takes, src.syncs, src.follows = 0, 0, 0
+		src.mu.Unlock()
+		pass(time.Hour)
+		if syncs, _ := src.calls(); syncs < 10 || syncs > 14 {
+			t.Errorf("%d sweeps in an hour of polls of ten minutes, each with news", syncs)
+		}
+		src.set(func(f *fake) { f.err = errors.New("down") })
+		src.mu.Lock()
+		src.follows = 0
+		src.mu.Unlock()
+		pass(time.Hour)
+		src.mu.Lock()
+		defer src.mu.Unlock()
+		if src.follows > 1 {
+			t.Errorf("asked %d times although no sweep was taken", src.follows)
+		}
+	})
+}
+
 func TestRetryAfterIsHonoured(t *testing.T) {
 	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
 		src := &lister{fake{err: &ThrottledError{RetryAfter: 20 * time.Minute}}}

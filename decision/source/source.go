@@ -62,6 +62,16 @@ type Syncer interface {
 	Sync(ctx context.Context, sweep *Sweep) error
 }
 
+// Follower is a Syncer that has more to ask about devices than a listing says, such
+// as why one is noncompliant. That must not hold the listing's verdicts back.
+type Follower interface {
+	Syncer
+	// FollowUp is called after a Sync that was taken, for half a poll at most, and
+	// may overlap with the next Sync. It returns true if the next Sync has news
+	// from it; that Sync then comes at once, but only once between two polls.
+	FollowUp(ctx context.Context) (news bool)
+}
+
 // KindLimited is a Source that knows devices by some kinds of id only. It is never
 // asked for others, and their absence there says nothing about a device.
 type KindLimited interface {

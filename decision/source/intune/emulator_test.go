@@ -3,6 +3,7 @@ package intune
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -99,11 +100,22 @@ func (l *lossy) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// sync runs one Sync and returns its table; nil if nothing changed.
+// sync runs one Sync, and what follows it, and returns the table; nil if nothing
+// changed.
 func (r rig) sync(t *testing.T) *source.Table {
 	t.Helper()
+	table := r.list(t, r.Sync)
+	if !r.FollowUp(t.Context()) {
+		return table
+	}
+	return r.list(t, func(_ context.Context, sweep *source.Sweep) error { return r.emit(sweep) })
+}
+
+// list makes one Sync and nothing beside it.
+func (r rig) list(t *testing.T, sync func(context.Context, *source.Sweep) error) *source.Table {
+	t.Helper()
 	sweep := source.NewSweep(0)
-	err := r.Sync(t.Context(), sweep)
+	err := sync(t.Context(), sweep)
 	if errors.Is(err, source.ErrUnchanged) {
 		return nil
 	}

@@ -3,6 +3,7 @@ package intune
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ type health struct {
 	// asked is when Intune last answered; zero: never. checkIn is the device's last
 	// check-in then, and seen the one that is known now.
 	asked, checkIn, seen time.Time
+	refused              time.Time // when there was no answer, last
 	protection           protection
 	attestation          attestation
 	// own are the facts of the record itself, which the answers are joined with.
@@ -131,7 +133,7 @@ func (h *health) facets(now time.Time) facets {
 
 // due returns up to n computers to ask about: those never asked about, then those
 // that checked in since, then those whose answers grow old; of each the ones that
-// checked in last come first.
+// checked in last come first, and behind them all those that had no answer.
 func (h healths) due(now time.Time, n int) []string {
 	type candidate struct {
 		id    string
@@ -140,13 +142,17 @@ func (h healths) due(now time.Time, n int) []string {
 	}
 	var list []candidate
 	for id, known := range h {
+		last := 0
+		if known.refused.After(known.asked) {
+			last = 3 // a few that never answer must not take the turn of all others
+		}
 		switch age := now.Sub(known.asked); {
 		case known.asked.IsZero():
-			list = append(list, candidate{id, 0, known.seen})
+			list = append(list, candidate{id, last, known.seen})
 		case !known.seen.Equal(known.checkIn):
-			list = append(list, candidate{id, 1, known.seen})
+			list = append(list, candidate{id, last + 1, known.seen})
 		case age < 0 || age >= healthAgain:
-			list = append(list, candidate{id, 2, known.seen})
+			list = append(list, candidate{id, last + 2, known.seen})
 		}
 	}
 	slices.SortFunc(list, func(a, b candidate) int {
@@ -159,24 +165,31 @@ func (h healths) due(now time.Time, n int) []string {
 	return ids
 }
 
-// examine asks about computers in the background. It never fails a Sync: what
-// nobody tells is unknown.
-func (s *Source) examine(ctx context.Context, now time.Time) {
+// askHealths asks about the computers whose turn it is.
+func (s *Source) askHealths(ctx context.Context, now time.Time) {
 	s.mu.Lock()
 	if s.healths == nil {
 		s.mu.Unlock()
 		return
 	}
 	ids := s.healths.due(now, healthPerPoll)
+	seen := make(map[string]time.Time, len(ids)) // the check-ins that the questions are about
+	for _, id := range ids {
+		seen[id] = s.healths[id].seen
+	}
 	s.mu.Unlock()
 	if !s.barred("health") {
 		limited, cancel := context.WithTimeout(ctx, healthTime)
-		s.ask(limited, ids, now)
+		s.ask(limited, ids, seen, now)
 		cancel()
 	}
+}
+
+// refreshHealths gives the fleet's records what is known of their computers now.
+func (s *Source) refreshHealths(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, known := range s.healths { // answers grow old without a question, too
+	for id, known := range s.healths {
 		f := known.facets(now)
 		if f == known.shown {
 			continue
@@ -195,7 +208,7 @@ func (s *Source) examine(ctx context.Context, now time.Time) {
 
 // ask asks about computers, in batches, until all are asked about or something says
 // that it is enough for now.
-func (s *Source) ask(ctx context.Context, ids []string, now time.Time) {
+func (s *Source) ask(ctx context.Context, ids []string, seen map[string]time.Time, now time.Time) {
 	each := 1
 	if s.o.Protection && s.o.Attestation {
 		each = 2
@@ -212,12 +225,14 @@ func (s *Source) ask(ctx context.Context, ids []string, now time.Time) {
 			case a.err == nil:
 				failed = 0
 				s.once("health", nil)
-				s.answered(part[i], a, now)
+				s.answered(part[i], a, now, seen[part[i]])
 			case isThrottled(a.err), kindOf(a.err) == msgraph.KindPermission:
 				s.refused("health", a.err)
 				return
 			default:
+				// Perhaps something about this device: others must get their turn.
 				s.refused("health", a.err)
+				s.postpone(part[i], now)
 				if failed++; failed >= maxOdd {
 					return
 				}
@@ -226,15 +241,27 @@ func (s *Source) ask(ctx context.Context, ids []string, now time.Time) {
 	}
 }
 
-func (s *Source) answered(id string, a healthAnswer, now time.Time) {
+// postpone leaves a computer alone that could not be asked about.
+func (s *Source) postpone(id string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.healths[id]; known != nil {
+		known.refused = now
+	}
+}
+
+func (s *Source) answered(id string, a healthAnswer, now, seen time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known := s.healths[id]
 	if known == nil {
 		return
 	}
-	known.asked, known.checkIn = now, known.seen
-	known.protection, known.attestation = a.protection, a.attestation
+	known.asked, known.checkIn = now, seen
+	if !(known.protection.malware == decision.Yes && a.protection.malware == decision.Unknown) {
+		known.protection = a.protection // no word is no news that the malware is gone
+	}
+	known.attestation = a.attestation
 }
 
 // healthAnswer is what Intune says about one computer.
@@ -314,12 +341,19 @@ func (a *healthAnswer) read(b msgraph.BatchAnswer, parse func([]byte) error) {
 	err := b.Err
 	if err == nil {
 		err = parse(b.Body)
-	} else if kindOf(err) == msgraph.KindNotFound {
+	} else if nothingThere(err) {
 		err = nil
 	}
 	if a.err == nil {
 		a.err = err
 	}
+}
+
+// nothingThere reports whether Graph itself says so: a 404 without its code comes
+// from something on the way.
+func nothingThere(err error) bool {
+	var e *msgraph.Error
+	return errors.As(err, &e) && e.Kind == msgraph.KindNotFound && e.Code != ""
 }
 
 func below(id, path string, query url.Values) msgraph.Request {

@@ -1,6 +1,8 @@
 package intune
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -95,6 +97,58 @@ func TestHealthOff(t *testing.T) {
 		if r.Facts().Has(f) {
 			t.Errorf("fact %s is promised", f)
 		}
+	}
+}
+
+// TestHealthTurns: computers that never get an answer do not take the others' turn,
+// and a check-in that comes while a question is under way is asked about again.
+func TestHealthTurns(t *testing.T) {
+	now := time.Now()
+	h := healths{
+		"odd":     {seen: now, refused: now.Add(-time.Minute)},
+		"odd too": {asked: now.Add(-48 * time.Hour), seen: now, refused: now.Add(-time.Hour)},
+		"mended":  {asked: now.Add(-time.Minute), checkIn: now.Add(-time.Hour), seen: now, refused: now.Add(-time.Hour)},
+		"old":     {asked: now.Add(-healthAgain), checkIn: now, seen: now},
+		"new":     {seen: now.Add(-time.Hour)},
+		"fresh":   {asked: now.Add(-time.Minute), checkIn: now, seen: now},
+	}
+	if got, want := h.due(now, 10), []string{"new", "mended", "old", "odd", "odd too"}; !slices.Equal(got, want) {
+		t.Errorf("turns %q, want %q", got, want)
+	}
+	s := &Source{healths: h}
+	h["new"].seen = now
+	s.answered("new", healthAnswer{}, now, now.Add(-time.Hour))
+	if got := h.due(now, 10); !slices.Contains(got, "new") {
+		t.Errorf("after a check-in during the question %q is due", got)
+	}
+	// That Intune has nothing to say takes no infection back.
+	s.answered("fresh", healthAnswer{protection: protection{malware: decision.Yes, risk: decision.LevelHigh}}, now, now)
+	s.answered("fresh", healthAnswer{}, now, now)
+	if f := h["fresh"].facets(now); f.malware != decision.Yes || f.risk != decision.LevelHigh {
+		t.Errorf("malware %s, risk %s", f.malware, f.risk)
+	}
+	s.answered("fresh", healthAnswer{protection: protection{malware: decision.No, reported: now}}, now, now)
+	if f := h["fresh"].facets(now); f.malware != decision.No {
+		t.Errorf("cleaned: malware %s", f.malware)
+	}
+}
+
+// TestVerdictsFirst: what is asked beside a listing does not hold it back.
+func TestVerdictsFirst(t *testing.T) {
+	r := start(t, emulator.Options{}, Options{Protection: true, Reasons: true})
+	if r.list(t, r.Sync) == nil {
+		t.Fatal("no table")
+	}
+	if calls := r.ms.Calls(); calls[protectionRoute] > 0 || calls["graph/deviceCompliancePolicyStates"] > 0 {
+		t.Errorf("a Sync waits for %v", calls)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if r.FollowUp(ctx) {
+		t.Error("news without a question")
+	}
+	if !r.FollowUp(t.Context()) {
+		t.Error("no news")
 	}
 }
 

@@ -33,8 +33,9 @@ type Options struct {
 	// Protection reads what Windows' own antivirus says (windowsProtectionState):
 	// whether it works, and malware. Attestation reads what Windows computers
 	// measured when they started (deviceHealthAttestationState): secure boot and
-	// BitLocker. Both cost a call for each computer and check-in, made in the
-	// background: a poll asks about up to 4,000 computers for at most one minute, so a larger fleet takes several polls after every start, in which the facts
+	// BitLocker. Both cost a call for each computer and check-in, made after a poll
+	// ([source.Follower]), which asks about up to 4,000 computers for at most one
+	// minute: a larger fleet takes several polls after every start, in which the facts
 	// are unknown.
 	Protection, Attestation bool
 	// PatchWithin takes an Android device for updated if its security patch level

@@ -60,10 +60,21 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 	if err != nil {
 		return fmt.Errorf("intune: %w", err)
 	}
-	s.explain(ctx)
-	s.prove(ctx, p.now)
-	s.examine(ctx, p.now)
+	s.refreshHealths(p.now) // answers grow old without a question, too
 	return s.emit(sweep)
+}
+
+// FollowUp implements [source.Follower]: it asks what listings do not say, device by
+// device. None of it fails a Sync: what nobody tells is unknown.
+func (s *Source) FollowUp(ctx context.Context) (news bool) {
+	now := s.o.Now()
+	s.explain(ctx)
+	s.prove(ctx, now)
+	s.askHealths(ctx, now)
+	s.refreshHealths(now)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dirty
 }
 
 // begin decides how to list.
