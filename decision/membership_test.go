@@ -115,6 +115,29 @@ func TestExemptionOfAGroupOfMany(t *testing.T) {
 	}
 }
 
+// An exemption of a group takes a membership for nobody else than a requirement does.
+func TestExemptionIsForOverageOnly(t *testing.T) {
+	now := time.Now()
+	m := membership(now, 0, CauseNone, &Membership{Asked: []string{financeGroup}, Member: []string{financeGroup}})
+	for _, tt := range []struct {
+		known  Tri
+		groups []string
+		want   string
+	}{
+		{Yes, nil, "block: not_encrypted"},
+		{Unknown, nil, "block: not_encrypted"},
+		{No, nil, "allow: not_encrypted=warn"},
+		{Yes, []string{financeGroup}, "allow: not_encrypted=warn"},
+	} {
+		s := newScene(now, require(RequireEncrypted))
+		s.verdict.Encrypted = No
+		s.user.Groups, s.user.GroupsKnown = tt.groups, tt.known
+		s.policy.Exemptions = []Exemption{{Group: financeGroup, Until: now.Add(time.Hour), Because: "new laptops"}}
+		s.tune = func(p *Posture) { p.Membership = m }
+		check(t, s.decide(), tt.want)
+	}
+}
+
 func TestMembershipAllocatesNothing(t *testing.T) {
 	now := time.Now()
 	s := newScene(now, Requirement{Kind: RequireGroup, Names: []string{auditGroup, financeGroup}})

@@ -258,8 +258,11 @@ func (x *Exemption) covers(q *Request, a Ages) bool {
 	switch {
 	case x.Group != "":
 		u := &q.Identity.User
-		if slices.Contains(u.Groups, x.Group) || u.GroupsKnown != No {
-			return slices.Contains(u.Groups, x.Group)
+		if slices.Contains(u.Groups, x.Group) {
+			return true
+		}
+		if u.GroupsKnown != No { // the token lists them, or nobody knows
+			return false
 		}
 		is, fresh := q.Posture.inGroups([]string{x.Group}, Mono(q.Now), a)
 		return is == Yes && fresh != Expired

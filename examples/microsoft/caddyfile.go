@@ -23,7 +23,7 @@ func (e *example) edits() []edit {
 	secret := func(name string) string { return walkthrough.CaddyQuote("{file." + e.file(name) + "}") }
 	ca := "ca_file " + file("tenant-ca.pem")
 	return []edit{
-		{"\tmetrics\n", fmt.Sprintf("\tadmin 127.0.0.1:%d\n\tauto_https off\n\tgrace_period 2s\n\tmetrics\n", e.Admin), 1},
+		{"\tgrace_period 10s\n", fmt.Sprintf("\tadmin 127.0.0.1:%d\n\tauto_https off\n\tgrace_period 2s\n", e.Admin), 1},
 		{"audience {env.APP_ID}\n", "audience {env.APP_ID}\n\t\t\tjwks file " + file("tenant-keys.json") + "\n", 1},
 		{"/etc/gatehouse/device-ca.pem", file("device-ca.pem"), 2},
 		{

@@ -55,7 +55,7 @@ func (s *stand) raw(request string) []*rig.Answer {
 	r := bufio.NewReader(conn)
 	method, _, _ := strings.Cut(request, " ")
 	var answers []*rig.Answer
-	for wait := 30 * time.Second; ; wait = 300 * time.Millisecond {
+	for wait := 30 * time.Second; ; wait = time.Second {
 		_ = conn.SetReadDeadline(time.Now().Add(wait))
 		_, err := r.Peek(1)
 		if err != nil {

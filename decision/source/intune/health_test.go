@@ -1,7 +1,6 @@
 package intune
 
 import (
-	"context"
 	"slices"
 	"testing"
 	"time"
@@ -133,22 +132,31 @@ func TestHealthTurns(t *testing.T) {
 	}
 }
 
-// TestVerdictsFirst: what is asked beside a listing does not hold it back.
+// TestVerdictsFirst: what is asked beside a listing holds only the first one back,
+// which would otherwise lack facts that people are refused without.
 func TestVerdictsFirst(t *testing.T) {
-	r := start(t, emulator.Options{}, Options{Protection: true, Reasons: true})
+	clock := time.Now()
+	r := start(t, emulator.Options{}, Options{Protection: true, Reasons: true, Now: func() time.Time { return clock }})
+	failing := r.find(t, emulator.CaseNoncompliant)
+	first := r.list(t, r.Sync)
+	if v := verdict(t, first, failing); len(v.Settings) == 0 || v.Antivirus == decision.Unknown {
+		t.Errorf("the first table has settings %v, antivirus %s", v.Settings, v.Antivirus)
+	}
+	calls := r.ms.Calls()
+	r.ms.Update(func(*emulator.Fleet) { failing.Managed[0].LastSync = time.Now() })
+	clock = clock.Add(5 * time.Minute)
 	if r.list(t, r.Sync) == nil {
-		t.Fatal("no table")
+		t.Error("the check-in went unnoticed")
 	}
-	if calls := r.ms.Calls(); calls[protectionRoute] > 0 || calls["graph/deviceCompliancePolicyStates"] > 0 {
-		t.Errorf("a Sync waits for %v", calls)
+	now := r.ms.Calls()
+	for _, route := range []string{protectionRoute, "graph/deviceCompliancePolicyStates"} {
+		if now[route] != calls[route] {
+			t.Errorf("a Sync waits for %s", route)
+		}
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if r.FollowUp(ctx) {
-		t.Error("news without a question")
-	}
-	if !r.FollowUp(t.Context()) {
-		t.Error("no news")
+	r.FollowUp(t.Context())
+	if now := r.ms.Calls(); now[protectionRoute] != calls[protectionRoute]+1 {
+		t.Errorf("%d questions after it, want 1", now[protectionRoute]-calls[protectionRoute])
 	}
 }
 

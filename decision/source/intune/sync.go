@@ -60,6 +60,14 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 	if err != nil {
 		return fmt.Errorf("intune: %w", err)
 	}
+	s.mu.Lock()
+	first := !s.emitted
+	s.mu.Unlock()
+	if first {
+		// A fact that is unknown refuses people, so the first table has what there is;
+		// a snapshot serves meanwhile. Later ones must not wait.
+		s.FollowUp(ctx)
+	}
 	s.refreshHealths(p.now) // answers grow old without a question, too
 	return s.emit(sweep)
 }

@@ -94,7 +94,10 @@ var fixes = map[string]string{
 func (c *Client) tokenFailure(ctx context.Context, x *tokenExchange, err error) *Error {
 	var local *secretError
 	if errors.As(err, &local) {
-		return &Error{Kind: KindConfig, Message: clean(local.Error(), c.o.Credential.CertificatePassword)}
+		return &Error{
+			Kind: KindConfig, Message: clean(local.Error(), c.o.Credential.CertificatePassword),
+			hint: "check path, owner and content of the credential's file",
+		}
 	}
 	var failed *azidentity.AuthenticationFailedError
 	if errors.As(err, &failed) && failed.RawResponse != nil && x.status == 0 {
