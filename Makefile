@@ -117,7 +117,7 @@ vuln:
 
 # Every fuzz target of the tree for FUZZTIME each.
 fuzz:
-	@grep -rl --include='*_test.go' '^func Fuzz' decision cache caddymodule | while read -r f; do \
+	@grep -rl --include='*_test.go' '^func Fuzz' . | while read -r f; do \
 	  sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$f" | while read -r name; do \
 	    echo "== $$name ($$(dirname $$f))"; \
 	    $(GO) test ./$$(dirname $$f) -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 200x || exit 1; \

@@ -198,6 +198,12 @@ func needsListing(r *decision.Requirement) bool {
 // lists nothing, so it treats all of them like those that cannot.
 type asking struct{ source.Looker }
 
+// CanLookup implements [source.LookupLimited].
+func (a asking) CanLookup(kind string) bool {
+	l, limited := a.Looker.(source.LookupLimited)
+	return !limited || l.CanLookup(kind)
+}
+
 // askingKinds is one that knows devices by some kinds of id.
 type askingKinds struct {
 	asking

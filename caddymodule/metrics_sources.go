@@ -33,6 +33,12 @@ func (m *meters) observe(name string) source.Observer {
 			m.requests.WithLabelValues(name, "lookup_"+result).Inc()
 			m.reqSeconds.WithLabelValues(name).Observe(took.Seconds())
 		},
+		AskedGroups: func(_, result string, took time.Duration) {
+			m.requests.WithLabelValues(name, "groups_"+result).Inc()
+			if took > 0 { // else nobody was called
+				m.reqSeconds.WithLabelValues(name).Observe(took.Seconds())
+			}
+		},
 		CheckedIn: func(_ string, result source.CheckIn) {
 			m.requests.WithLabelValues(name, "check_in_"+string(result)).Inc()
 		},

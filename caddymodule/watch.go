@@ -7,21 +7,52 @@ import (
 	"go.uber.org/zap"
 )
 
-// watchExpiry makes ended revocations take effect: postures remember them until
-// the generation changes.
+// revocationList is what the watchers need of a [revocation.List].
+type revocationList interface {
+	NextExpiry(now time.Time) time.Time
+	Broken() error
+	Sync(ctx context.Context) error
+}
+
+// unlessEnded runs f, which may wait for a disk, and reports whether f came to its
+// end before ctx did. If not, f goes on alone: a disk that hangs must not keep a
+// configuration from stopping.
+func unlessEnded(ctx context.Context, f func()) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 func (a *App) watchExpiry(ctx context.Context) {
+	endRevocations(ctx, a.shared.revocations, func() { a.shared.generation.Add(1) })
+}
+
+// endRevocations makes ended revocations take effect: postures remember them until
+// the generation changes.
+func endRevocations(ctx context.Context, list revocationList, changed func()) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	next := a.shared.revocations.NextExpiry(time.Now())
-	for {
+	for now, next := time.Now(), (time.Time{}); ; {
+		if !next.IsZero() && !now.Before(next) {
+			changed()
+		}
+		var after time.Time
+		if !unlessEnded(ctx, func() { after = list.NextExpiry(now) }) {
+			return
+		}
+		next = after
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-tick.C:
-			if !next.IsZero() && !now.Before(next) {
-				a.shared.generation.Add(1)
-			}
-			next = a.shared.revocations.NextExpiry(now)
+		case now = <-tick.C:
 		}
 	}
 }
@@ -30,9 +61,11 @@ func (a *App) watchExpiry(ctx context.Context) {
 // disk refused.
 const journalRetry = 10 * time.Second
 
-// watchJournal writes revocations that are in force and not yet on disk, as soon as
+func (a *App) watchJournal(ctx context.Context) { writeLate(ctx, a.shared.revocations, a.log) }
+
+// writeLate writes revocations that are in force and not yet on disk, as soon as
 // the disk allows: a restart must not let the revoked back in.
-func (a *App) watchJournal(ctx context.Context) {
+func writeLate(ctx context.Context, list revocationList, log *zap.Logger) {
 	tick := time.NewTicker(journalRetry)
 	defer tick.Stop()
 	for {
@@ -40,15 +73,18 @@ func (a *App) watchJournal(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if a.shared.revocations.Broken() == nil {
-				continue
-			}
-			err := a.shared.revocations.Sync(ctx)
-			if err != nil {
-				a.log.Error("revocations are in force but not on disk: a restart would lose them; check the state directory", zap.Error(err))
-			} else {
-				a.log.Info("all revocations are on disk again")
-			}
+		}
+		if list.Broken() == nil {
+			continue
+		}
+		var err error
+		if !unlessEnded(ctx, func() { err = list.Sync(ctx) }) {
+			return
+		}
+		if err != nil {
+			log.Error("revocations are in force but not on disk: a restart would lose them; check the state directory", zap.Error(err))
+		} else {
+			log.Info("all revocations are on disk again")
 		}
 	}
 }

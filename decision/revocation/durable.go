@@ -125,13 +125,15 @@ func (l *List) wait(ctx context.Context, seq uint64) error {
 	if l.durable >= seq {
 		return nil
 	}
-	l.state.lockNow()
+	if err := l.state.lock(ctx); err != nil {
+		return err
+	}
 	covered, j := l.changes, l.journal
 	if l.closed {
 		l.state.unlock()
 		return ErrClosed
 	}
-	if j.broken != nil {
+	if j.broken.get() != nil {
 		err := l.rewrite()
 		l.state.unlock()
 		if err == nil {
@@ -146,7 +148,7 @@ func (l *List) wait(ctx context.Context, seq uint64) error {
 	// without commit.
 	if err := f.Sync(); err != nil {
 		l.state.lockNow()
-		j.broken = err
+		j.broken.set(err)
 		l.state.unlock()
 		return err
 	}
@@ -159,7 +161,7 @@ func (l *List) wait(ctx context.Context, seq uint64) error {
 func (l *List) rewrite() error {
 	now := l.now()
 	if now.Before(l.retryAt) {
-		return fmt.Errorf("revocation journal is not writable: %w", l.journal.broken)
+		return fmt.Errorf("revocation journal is not writable: %w", l.journal.broken.get())
 	}
 	l.forget(now)
 	if err := l.journal.rewrite(l.kept); err != nil {
@@ -176,7 +178,7 @@ func (l *List) compact() {
 	l.state.lockNow()
 	defer l.state.unlock()
 	dead := l.journal.lines - len(l.byID)
-	if l.journal.broken != nil || dead <= max(l.minDead, l.putOff, len(l.byID)) {
+	if l.journal.broken.get() != nil || dead <= max(l.minDead, l.putOff, len(l.byID)) {
 		return
 	}
 	covered := l.changes
@@ -200,13 +202,10 @@ func (l *List) Sync(ctx context.Context) error {
 	return l.wait(ctx, seq)
 }
 
-// Broken returns why what was revoked last may not be on disk, or nil. It waits
-// for a write that is under way. [List.Sync] repairs it once the disk allows.
-func (l *List) Broken() error {
-	l.state.lockNow()
-	defer l.state.unlock()
-	return l.journal.broken
-}
+// Broken returns why what was revoked last may not be on disk, or nil. It never
+// waits: of a write that is under way it knows nothing yet. [List.Sync] repairs it
+// once the disk allows.
+func (l *List) Broken() error { return l.journal.broken.get() }
 
 // Close makes a last attempt to write what is pending, closes the journal and
 // frees it for another list. Matching still works: requests that began under an

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 )
 
@@ -93,10 +94,23 @@ type journal struct {
 	// broken is why the file's end cannot be trusted, after a failed write or
 	// sync: nothing may be appended before the whole file is written anew. A
 	// second fsync would not help, the kernel drops what it failed to write.
-	broken error
+	// Written under the list's lock, read without: a disk that hangs keeps that.
+	broken fault
 
 	open func(path string) (file, error) // creates a file that must not exist
 }
+
+// fault is an error, or nil, that is read without a lock.
+type fault struct{ err atomic.Pointer[error] }
+
+func (f *fault) get() error {
+	if err := f.err.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+func (f *fault) set(err error) { f.err.Store(&err) }
 
 func newJournal(path string) *journal {
 	return &journal{path: path, open: func(path string) (file, error) {
@@ -106,11 +120,11 @@ func newJournal(path string) *journal {
 
 // append writes one line in one call, so that a kill cuts only the last line.
 func (j *journal) append(b []byte) {
-	if j.broken != nil {
+	if j.broken.get() != nil {
 		return
 	}
 	if _, err := j.f.Write(b); err != nil {
-		j.broken = err
+		j.broken.set(err)
 		return
 	}
 	j.lines++
@@ -142,8 +156,9 @@ func (j *journal) rewrite(records func(yield func(*record) bool)) error {
 		_ = j.f.Close() // it has no name any more, whatever it says
 	}
 	j.f, j.lines = f, n
-	j.broken = syncDir(filepath.Dir(j.path))
-	return j.broken
+	err = syncDir(filepath.Dir(j.path))
+	j.broken.set(err)
+	return err
 }
 
 func writeAll(f file, records func(yield func(*record) bool)) (n int, err error) {

@@ -200,8 +200,8 @@ func (l *List) Release(ctx context.Context, id, owner string) error {
 	case err != nil:
 		// The journal may say released by now; memory is right.
 		l.changes++
-		if l.journal.broken == nil {
-			l.journal.broken = err
+		if l.journal.broken.get() == nil {
+			l.journal.broken.set(err)
 		}
 	default:
 		l.replace(r, nil)

@@ -65,12 +65,12 @@ func (r *Runner) askFor(ctx context.Context, own, linked []decision.Key) decisio
 		if i >= maxAsked || i >= len(own) && found {
 			break
 		}
-		m := r.find(k)
-		if !m.Answered || m.Unconfirmed {
+		m := r.find(k, inUse)
+		if r.Asks(k) && (!m.Answered || m.Unconfirmed) {
 			if cause := causeOf(r.Refresh(ctx, k)); cause != decision.CauseNone {
 				return cause
 			}
-			m = r.find(k)
+			m = r.find(k, inUse)
 		}
 		found = found || m.Verdict != nil
 	}

@@ -35,7 +35,7 @@ var aboutUsers = decision.Facts(decision.FactUserEnabled, decision.FactUserRisk)
 
 // CountConflicts merges every device that several sources list, one after another
 // with rests in between, as a request would ([Directory.Posture]), and counts the
-// facts on which they disagree. Devices whose ids are ambiguous are left out. The
+// facts on which they disagree. It asks no source for anything. Devices whose ids are ambiguous are left out. The
 // error is that of ctx.
 func (d *Directory) CountConflicts(ctx context.Context) (*Conflicts, error) {
 	c := &Conflicts{At: time.Now(), ByFact: map[string]int{}}
@@ -76,7 +76,7 @@ func (d *Directory) CountConflicts(ctx context.Context) (*Conflicts, error) {
 // add counts one device of source i, unless an earlier source has it: then it was
 // counted there.
 func (c *Conflicts) add(d *Directory, i int, key decision.Key) {
-	s := d.resolve([]decision.Key{key}, nil)
+	s := d.resolve([]decision.Key{key}, nil, looksOn)
 	found := 0
 	for j := range s.matches {
 		if s.matches[j].Verdict == nil {

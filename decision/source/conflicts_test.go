@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 )
@@ -87,4 +88,47 @@ func BenchmarkCountConflicts(b *testing.B) {
 	for i := 0; b.Loop(); i++ {
 		c.add(d, 0, t.ownKey(i%devices))
 	}
+}
+
+// TestWhoOnlyLooksRenewsNothing: of a source that can only be asked, counting and
+// explaining must not spend the look-ups that new devices need. A request still has
+// an old record renewed.
+func TestWhoOnlyLooksRenewsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		const devices = 50
+		listing := &lister{}
+		listing.devices = fleet(devices, nil)
+		asked := &fake{devices: listing.devices}
+		a := run(listing, RunnerOptions{Poll: time.Hour})
+		b := run(asked, RunnerOptions{Poll: 15 * time.Minute, LookupRate: 1000, MaxLookups: devices})
+		if err := a.Load(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for i := range devices {
+			if err := b.Refresh(t.Context(), entra(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pass(20 * time.Minute)
+		d := NewDirectory([]*Runner{a, b}, DirectoryOptions{})
+		for _, tt := range []struct {
+			name string
+			do   func() bool
+			want int
+		}{
+			{"count", func() bool { c, err := d.CountConflicts(t.Context()); return err == nil && c.Devices == devices }, 0},
+			{"weigh", func() bool { p, _ := d.Weigh(identity(entra(1))); return p.Known() }, 0},
+			{"weigh by another source's id", func() bool { p, _ := d.Weigh(identity(serial(1))); return p.Known() }, 0},
+			{"request", func() bool { return d.Posture(identity(entra(1))).Known() }, 1},
+		} {
+			_, before := asked.calls()
+			if !tt.do() {
+				t.Errorf("%s found nothing", tt.name)
+			}
+			pass(time.Second)
+			if _, after := asked.calls(); after-before != tt.want {
+				t.Errorf("%s: %d look-ups, want %d", tt.name, after-before, tt.want)
+			}
+		}
+	})
 }

@@ -72,7 +72,7 @@ func (d *Directory) memo(id *decision.Identity) *decision.Posture {
 // look-up gave no answer.
 func (d *Directory) build(id *decision.Identity, causes []decision.Cause) (*decision.Posture, *resolution) {
 	generation := d.Generation() // before anything is read: a change meanwhile makes this posture old
-	s := d.resolve(id.Device.Keys, causes)
+	s := d.resolve(id.Device.Keys, causes, inUse)
 	p := decision.Merge(s.reports(d, id), s.jitterKey(id))
 	known := d.complete(p, s, id, generation)
 	if s.settled && known {
@@ -101,7 +101,7 @@ func (d *Directory) complete(p *decision.Posture, s *resolution, id *decision.Id
 // nobody and remembers nothing.
 func (d *Directory) Weigh(id *decision.Identity) (*decision.Posture, []decision.Word) {
 	generation := d.Generation()
-	s := d.resolve(id.Device.Keys, nil)
+	s := d.resolve(id.Device.Keys, nil, looksOn)
 	p, words := decision.Weigh(s.reports(d, id), s.jitterKey(id))
 	d.complete(p, s, id, generation)
 	return p, words

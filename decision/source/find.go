@@ -25,10 +25,22 @@ type Match struct {
 // Find returns what is in memory about the device with these ids. It never
 // blocks. Ids that find nothing are no contradiction here: another source may
 // know them (see [Directory]).
-func (r *Runner) Find(keys []decision.Key) Match {
+func (r *Runner) Find(keys []decision.Key) Match { return r.findAll(keys, inUse) }
+
+// reader is on whose behalf records are read. Only a request is a reason to have the
+// source renew what it said: whoever counts or explains must not spend the look-ups
+// that new devices need.
+type reader int
+
+const (
+	inUse   reader = iota // a request, or an operator's order
+	looksOn               // nobody waits and nothing is renewed
+)
+
+func (r *Runner) findAll(keys []decision.Key, why reader) Match {
 	m := Match{Answered: len(keys) > 0}
 	for _, k := range keys {
-		one := r.find(k)
+		one := r.find(k, why)
 		m.Answered = m.Answered && one.Answered
 		m.Ambiguous = m.Ambiguous || one.Ambiguous
 		m.Unconfirmed = m.Unconfirmed || one.Unconfirmed
@@ -48,7 +60,7 @@ func (r *Runner) Find(keys []decision.Key) Match {
 
 // find looks for one id: first among single look-ups newer than the last sweep,
 // then in the table.
-func (r *Runner) find(key decision.Key) Match {
+func (r *Runner) find(key decision.Key, why reader) Match {
 	if !r.knows(key.Kind) {
 		return Match{Answered: true}
 	}
@@ -56,7 +68,9 @@ func (r *Runner) find(key decision.Key) Match {
 	entry, result := r.looked.Get(key)
 	if v == nil {
 		if result == cache.Hit {
-			r.renewSoon(key, entry)
+			if why == inUse {
+				r.renewSoon(key, entry)
+			}
 			return Match{Verdict: &entry.verdict, Answered: true}
 		}
 		return Match{Answered: result == cache.Negative}
@@ -71,12 +85,12 @@ func (r *Runner) find(key decision.Key) Match {
 		return v.newer(row, ok, ambiguous, key, &entry.verdict)
 	}
 	if !ok || ambiguous {
-		ask := r.o.AskUnknown && r.looker != nil && !ambiguous && result != cache.Negative
+		ask := r.o.AskUnknown && r.Asks(key) && !ambiguous && result != cache.Negative
 		return Match{Ambiguous: ambiguous, Answered: true, Unconfirmed: ask}
 	}
 	verdict := v.table.Verdict(int(row))
 	if r.replaced(&verdict, v.since) {
-		return Match{Answered: true, Unconfirmed: r.o.AskUnknown && r.looker != nil && result != cache.Negative}
+		return Match{Answered: true, Unconfirmed: r.o.AskUnknown && r.Asks(key) && result != cache.Negative}
 	}
 	return Match{Verdict: &verdict, Answered: true}
 }

@@ -232,7 +232,7 @@ func (g *groupKeeper) launch(objectID string) *flight {
 	case g.covers(u) || time.Now().Before(u.retry):
 		return nil
 	}
-	if err := g.r.admit(); err != nil {
+	if err := g.r.admit(g.observe); err != nil {
 		u.cause = causeOf(err)
 		g.hurry()
 		return nil

@@ -197,7 +197,6 @@ func (g *groupKeeper) refresh(ctx context.Context, users, wanted []string, urgen
 	changed, failed := false, 0
 	for i, id := range users {
 		a := &answers[i]
-		g.r.observe(groupsResult(a.Err), took)
 		changed = g.record(id, wanted, a, start) || changed
 		if a.Err != nil && !errors.Is(a.Err, ErrUnknownUser) {
 			failed++
@@ -209,18 +208,26 @@ func (g *groupKeeper) refresh(ctx context.Context, users, wanted []string, urgen
 	}
 	var throttled *ThrottledError
 	if failed > 0 && failed < len(users) && !errors.As(err, &throttled) {
-		return &someFailed{err}
+		err = &someFailed{err}
 	}
+	g.observe(groupsResult(err), took)
 	return err
 }
 
-// groupsResult is the word for Observer.LookedUp.
+func (g *groupKeeper) observe(result string, took time.Duration) {
+	if f := g.r.o.Observer.AskedGroups; f != nil {
+		f(g.r.o.Name, result, took)
+	}
+}
+
+// groupsResult is the word for Observer.AskedGroups.
 func groupsResult(err error) string {
+	var some *someFailed
 	switch cause := causeOf(err); {
 	case err == nil:
-		return "found"
-	case errors.Is(err, ErrUnknownUser):
-		return "unknown"
+		return "answered"
+	case errors.As(err, &some):
+		return "partly"
 	case cause == decision.CauseThrottled:
 		return "throttled"
 	case cause == decision.CauseLookupTimeout:

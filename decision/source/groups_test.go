@@ -203,6 +203,63 @@ func TestGroupsSlow(t *testing.T) {
 	})
 }
 
+// One call is observed once, whomever it is about, and never as a look-up of a device.
+func TestGroupsObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var seen []string
+		var mu sync.Mutex
+		src := &groupLister{member: map[string][]string{}, wait: 100 * time.Millisecond}
+		r := NewRunner(src, RunnerOptions{Name: "fake", LookupRate: 1, MaxLookups: 1, Observer: Observer{
+			LookedUp: func(_, result string, _ time.Duration) { t.Errorf("a look-up of a device: %s", result) },
+			AskedGroups: func(_, result string, took time.Duration) {
+				mu.Lock()
+				defer mu.Unlock()
+				seen = append(seen, fmt.Sprintf("%s %s", result, took))
+			},
+		}})
+		defer r.Stop()
+		release, err := r.WantGroups([]string{groupN(1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer release()
+		var users []string
+		for n := range GroupBatch {
+			users = append(users, userN(n))
+			r.groups.users[userN(n)] = &groupUser{}
+		}
+		for _, tt := range []struct {
+			name string
+			set  func()
+			want string
+		}{
+			{"nobody is known", func() {}, "answered 100ms"},
+			{"one odd user", func() { src.odd = userN(3) }, "partly 100ms"},
+			{"broken", func() { src.fails = errors.New("broken") }, "error 100ms"},
+			{"throttled", func() { src.fails = &ThrottledError{} }, "throttled 100ms"},
+			{"too slow", func() { src.wait = time.Hour }, "timeout 1s"},
+		} {
+			src.change(tt.set)
+			seen = nil
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_ = r.groups.refresh(ctx, users, []string{groupN(1)}, false)
+			cancel()
+			if !slices.Equal(seen, []string{tt.want}) {
+				t.Errorf("%s: observed %v, want %s", tt.name, seen, tt.want)
+			}
+		}
+		// The second user within a second finds our own limit spent.
+		src.change(func() { src.wait, src.fails = 0, nil })
+		seen = nil
+		for n := range 2 {
+			r.groups.ask(t.Context(), userN(100+n))
+		}
+		if !slices.Equal(seen, []string{"answered 0s", "throttled 0s"}) {
+			t.Errorf("observed %v", seen)
+		}
+	})
+}
+
 func TestGroupsFail(t *testing.T) {
 	groupScene(t, func(t *testing.T, src *groupLister, r *Runner, ask func(n, group int) string) {
 		if got := ask(1, 1); got != "allow" {

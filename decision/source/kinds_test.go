@@ -46,3 +46,54 @@ func TestKindLimited(t *testing.T) {
 		}
 	})
 }
+
+// pinning lists ids by which it cannot be asked.
+type pinning struct{ lister }
+
+func (*pinning) CanLookup(kind string) bool { return kind != decision.KindPinnedCertificate }
+
+// TestLookupLimited: ids that a source lists but cannot be asked by leave it alone,
+// however many requests show them, and keep nothing unsettled.
+func TestLookupLimited(t *testing.T) {
+	pin := decision.PinnedCertificate([20]byte{1}, [32]byte{1})
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		own, other := &lister{}, &pinning{}
+		own.devices = []decision.Verdict{device(decision.Compliant, entra(1), pin)}
+		other.devices = []decision.Verdict{device(decision.Compliant, entra(2), decision.PinnedCertificate([20]byte{2}, [32]byte{2}))}
+		a, b := run(own, RunnerOptions{AskUnknown: true}), run(other, RunnerOptions{AskUnknown: true, Index: 1})
+		d := NewDirectory([]*Runner{a, b}, DirectoryOptions{})
+
+		if p := d.Resolve(t.Context(), identity(pin)); p.Known() && p.Evidence[1].Cause != decision.CauseNotLoaded {
+			t.Errorf("before the listing: cause %v", p.Evidence[1].Cause)
+		}
+		if _, n := other.calls(); n > 1 { // for the id that the first source told
+			t.Errorf("%d look-ups before the listing", n)
+		}
+		for _, r := range []*Runner{a, b} {
+			if err := r.Load(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, before := other.calls()
+		for _, keys := range [][]decision.Key{{entra(1)}, {pin}, {entra(1), pin}} {
+			id := identity(keys...)
+			for range 2 * breakerRow {
+				if p := d.Resolve(t.Context(), id); !p.Known() || p.Ambiguous {
+					t.Errorf("%v: known %v, ambiguous %v", keys, p.Known(), p.Ambiguous)
+				}
+			}
+			if d.memo(id) == nil {
+				t.Errorf("%v: every request asks again", keys)
+			}
+		}
+		if _, after := other.calls(); after-before > 1 {
+			t.Errorf("%d look-ups, want one for the id that it can be asked by", after-before)
+		}
+		if m := b.Find([]decision.Key{other.devices[0].Keys[1]}); m.Verdict == nil {
+			t.Error("the listing does not find a device by such an id")
+		}
+		if b.Asks(pin) || !b.Asks(entra(1)) {
+			t.Errorf("Asks: pin %v, entra %v", b.Asks(pin), b.Asks(entra(1)))
+		}
+	})
+}

@@ -23,6 +23,15 @@ const (
 	breakerRest   = 30 * time.Second
 )
 
+// LookupLimited is a [Looker] that lists devices with kinds of id by which it cannot
+// be asked for one. It is never asked by those: only its listing has a say there.
+type LookupLimited interface {
+	Looker
+	// CanLookup reports whether Lookup can answer about an id of this kind, be it
+	// that there is none. It never changes.
+	CanLookup(kind string) bool
+}
+
 // ErrUnusable says that the answer about one device cannot be used, and nothing
 // about any other device: it is ambiguous, or about another one. Sources wrap it;
 // it makes the decision about that device undecided and leaves the source alone.
@@ -105,7 +114,7 @@ func (r *Runner) launch(key decision.Key) (*flight, error) {
 	if _, result := r.unusable.Get(key); result == cache.Hit {
 		return nil, ErrUnusable
 	}
-	if err := r.admit(); err != nil {
+	if err := r.admit(r.observe); err != nil {
 		return nil, err
 	}
 	f := &flight{done: make(chan struct{})}
@@ -128,11 +137,11 @@ func (r *Runner) launch(key decision.Key) (*flight, error) {
 	return f, nil
 }
 
-// admit takes one of the slots for look-ups, or says why there is none: the caller
-// gives it back.
-func (r *Runner) admit() error {
+// admit takes one of the slots for look-ups, or says why there is none, which
+// observe is told: the caller gives it back.
+func (r *Runner) admit(observe func(result string, took time.Duration)) error {
 	if wait := r.throttled(); wait > 0 {
-		r.observe("throttled", 0)
+		observe("throttled", 0)
 		return &ThrottledError{RetryAfter: wait}
 	}
 	if r.limiter.Allow() {
@@ -142,7 +151,7 @@ func (r *Runner) admit() error {
 		default:
 		}
 	}
-	r.observe("throttled", 0)
+	observe("throttled", 0)
 	return &ThrottledError{}
 }
 

@@ -97,6 +97,10 @@ type Observer struct {
 	// LookedUp reports the end of one look-up; result is found, unknown,
 	// unusable, throttled, timeout, open (by the circuit breaker) or error.
 	LookedUp func(source, result string, took time.Duration)
+	// AskedGroups reports the end of one call about the groups of users, of one or
+	// of [GroupBatch]; result is answered, partly (some users failed), throttled,
+	// timeout or error. A call that our own limits forbid is throttled and took 0.
+	AskedGroups func(source, result string, took time.Duration)
 	// CheckedIn reports what came of telling a device to check in.
 	CheckedIn func(source string, result CheckIn)
 }

@@ -13,6 +13,7 @@ type resolution struct {
 	causes  []decision.Cause // per source: why it gave no answer
 	asked   []decision.Key   // the request's own ids
 	keys    []decision.Key   // asked, and every id of the records found
+	why     reader           // on whose behalf
 	// ambiguous: the ids belong to different records, or only some of them to
 	// one.
 	ambiguous bool
@@ -28,12 +29,13 @@ type resolution struct {
 // the ids of each record found lead to the same device in the other sources, so
 // that a source which only knows serial numbers serves a request that shows an
 // Entra id.
-func (d *Directory) resolve(asked []decision.Key, causes []decision.Cause) *resolution {
+func (d *Directory) resolve(asked []decision.Key, causes []decision.Cause, why reader) *resolution {
 	s := &resolution{
 		matches: make([]Match, len(d.runners)),
 		causes:  make([]decision.Cause, len(d.runners)),
 		asked:   asked,
 		keys:    append([]decision.Key(nil), asked...),
+		why:     why,
 		settled: true,
 	}
 	copy(s.causes, causes)
@@ -41,7 +43,7 @@ func (d *Directory) resolve(asked []decision.Key, causes []decision.Cause) *reso
 		return s
 	}
 	for i, r := range d.runners {
-		s.matches[i] = r.Find(asked)
+		s.matches[i] = r.findAll(asked, why)
 		s.ambiguous = s.ambiguous || s.matches[i].Ambiguous
 		s.learn(i)
 	}
@@ -78,7 +80,7 @@ func (s *resolution) follow(d *Directory) {
 			if s.matches[i].Verdict != nil || s.matches[i].Ambiguous {
 				continue
 			}
-			m := r.findLinked(s.keys)
+			m := r.findLinked(s.keys, s.why)
 			if m.Verdict == nil && !m.Ambiguous {
 				s.matches[i].Answered = s.matches[i].Answered && m.Answered
 				s.matches[i].Unconfirmed = s.matches[i].Unconfirmed || m.Unconfirmed
@@ -98,7 +100,7 @@ func (s *resolution) follow(d *Directory) {
 // findLinked is Find for ids that a record of another source carries. A serial
 // number is the weakest link: makers and virtual machines repeat them. It counts
 // only if no other id leads anywhere, and a repeated one then leads nowhere.
-func (r *Runner) findLinked(keys []decision.Key) Match {
+func (r *Runner) findLinked(keys []decision.Key, why reader) Match {
 	var strong, serials []decision.Key
 	for _, k := range keys {
 		if k.Kind == decision.KindSerial {
@@ -107,11 +109,11 @@ func (r *Runner) findLinked(keys []decision.Key) Match {
 			strong = append(strong, k)
 		}
 	}
-	m := r.Find(strong)
+	m := r.findAll(strong, why)
 	if m.Verdict != nil || m.Ambiguous || len(serials) == 0 {
 		return m
 	}
-	bySerial := r.Find(serials)
+	bySerial := r.findAll(serials, why)
 	if bySerial.Ambiguous {
 		bySerial = Match{Answered: true}
 	}
@@ -169,7 +171,7 @@ func (s *resolution) judge(d *Directory) {
 // answered reports whether every source could say whether it knows the id.
 func (s *resolution) answered(d *Directory, k decision.Key) bool {
 	for i, r := range d.runners {
-		if s.causes[i].Ours() || !r.find(k).Answered {
+		if s.causes[i].Ours() || !r.find(k, s.why).Answered {
 			return false
 		}
 	}

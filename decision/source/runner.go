@@ -190,7 +190,13 @@ func (r *Runner) PinsCertificates() bool {
 }
 
 // Asks reports whether the source can be asked about one device by this id.
-func (r *Runner) Asks(key decision.Key) bool { return r.looker != nil && r.knows(key.Kind) }
+func (r *Runner) Asks(key decision.Key) bool {
+	if r.looker == nil || !r.knows(key.Kind) {
+		return false
+	}
+	l, limited := r.src.(LookupLimited)
+	return !limited || l.CanLookup(key.Kind)
+}
 
 // complete reports whether an unknown device is certainly unknown: the source
 // lists its devices and has done so.

@@ -1,7 +1,10 @@
 package house
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +36,43 @@ func TestMakefileNamesPackages(t *testing.T) {
 		}) {
 			t.Errorf("%s in Makefile matches no package with tests", pattern)
 		}
+	}
+}
+
+// TestMakeFuzzRunsEveryTarget: in place of the go tool, a program that does nothing.
+func TestMakeFuzzRunsEveryTarget(t *testing.T) {
+	mk, err := exec.LookPath("make")
+	if err != nil {
+		t.Skip("make is not installed")
+	}
+	cmd := exec.Command(mk, "--no-print-directory", "fuzz", "GO=true")
+	cmd.Dir = repository
+	cmd.Env = append(cmd.Environ(), "MAKEFLAGS=", "MAKELEVEL=")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("make fuzz: %v\n%s", err, out)
+	}
+	run := strings.Split(string(out), "\n")
+	target := regexp.MustCompile(`(?m)^func (Fuzz\w+)\(`)
+	found := 0
+	for _, p := range packages(t) {
+		for _, file := range slices.Concat(p.TestGoFiles, p.XTestGoFiles) {
+			text, err := os.ReadFile(filepath.Join(repository, p.room(), file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range target.FindAllStringSubmatch(string(text), -1) {
+				found++
+				if !slices.ContainsFunc(run, func(line string) bool {
+					return strings.HasPrefix(line, "== "+m[1]+" (") && strings.HasSuffix(line, "/"+p.room()+")")
+				}) {
+					t.Errorf("make fuzz leaves out %s of %s", m[1], p.room())
+				}
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d fuzz targets found", found)
 	}
 }
 

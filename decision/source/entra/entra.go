@@ -111,5 +111,7 @@ var (
 	_ source.Syncer = (*Source)(nil)
 	_ source.Looker = (*Source)(nil)
 
+	_ source.LookupLimited = (*Source)(nil)
+
 	_ source.CertificatePinner = (*Source)(nil)
 )

@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -29,10 +30,11 @@ type fakeGraph struct {
 	// answers are by path; a value may be consumed by take.
 	answers map[string]func(q url.Values) (status int, body string)
 	header  map[string]http.Header
+	claims  string // of the token, in JSON
 }
 
 func newFake() *fakeGraph {
-	return &fakeGraph{answers: map[string]func(url.Values) (int, string){}, header: map[string]http.Header{}}
+	return &fakeGraph{answers: map[string]func(url.Values) (int, string){}, header: map[string]http.Header{}, claims: `{"tid":"` + fakeTenant + `"}`}
 }
 
 func (f *fakeGraph) on(path string, h func(url.Values) (int, string)) {
@@ -69,7 +71,8 @@ func (f *fakeGraph) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	status, body, header := 200, `{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"aaaa.bbbb.cccc"}`, http.Header{}
+	status, header := 200, http.Header{}
+	body := fmt.Sprintf(`{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"aaaa.%s.cccc"}`, base64.RawURLEncoding.EncodeToString([]byte(f.claims)))
 	if strings.HasSuffix(r.URL.Path, "/openid-configuration") {
 		base := "https://login.example/" + strings.Split(r.URL.Path, "/")[1]
 		body = fmt.Sprintf(`{"issuer":"%[1]s/v2.0","authorization_endpoint":"%[1]s/oauth2/v2.0/authorize","token_endpoint":"%[1]s/oauth2/v2.0/token"}`, base)

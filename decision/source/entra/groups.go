@@ -88,7 +88,11 @@ func (s *Source) checkTenant(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("entra groups of users: %w", err)
 	}
-	if got, ok := parseGUID(claims.TenantID); ok && got.String() != s.o.GroupTenant {
+	got, ok := parseGUID(claims.TenantID)
+	if !ok { // perhaps another one's, where an object id means nothing
+		return errors.New("entra groups of users: the token of the credential does not say which tenant it is of")
+	}
+	if got.String() != s.o.GroupTenant {
 		return errors.New("entra groups of users: the credential belongs to another tenant than the configured one; correct the tenant")
 	}
 	return nil

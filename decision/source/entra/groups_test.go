@@ -165,6 +165,25 @@ func TestGroupsOfAnotherTenant(t *testing.T) {
 	e.Check(t)
 }
 
+// A token that does not say whose it is may be of another tenant.
+func TestGroupsOfNoTenant(t *testing.T) {
+	for _, claims := range []string{`{}`, `{"tid":""}`, `{"tid":"corp.example"}`, `{"tid":7}`, `opaque`} {
+		t.Run(claims, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, _, _ := scene(1)
+				f.claims = claims
+				f.say("/v1.0/users/"+userID(1)+"/checkMemberGroups", 200, `{"value":["`+groupID(1)+`"]}`)
+				s, done := newSource(t, f, Options{GroupTenant: fakeTenant})
+				defer done()
+				answers, err := s.MemberGroups(t.Context(), []string{userID(1)}, []string{groupID(1)}, true)
+				if err == nil || !strings.Contains(err.Error(), "does not say which tenant") || len(f.calls()) != 0 {
+					t.Errorf("%+v, %v", answers, err)
+				}
+			})
+		})
+	}
+}
+
 func FuzzGroups(f *testing.F) {
 	f.Add([]byte(`{"value":[]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {

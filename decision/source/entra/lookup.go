@@ -14,8 +14,7 @@ import (
 
 // Lookup implements [source.Looker] for the directory's deviceId and object id.
 // Of any other kind of id it says [source.ErrUnknownDevice], for the directory has
-// none such, except for security identifiers: it has those but finds no device by
-// them, so only a sweep can tell.
+// none such, except for those that it lists but finds no device by ([Source.CanLookup]).
 func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict, error) {
 	var path string
 	switch key.Kind {
@@ -23,11 +22,10 @@ func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict
 		path = "/v1.0/devices(deviceId='%s')"
 	case decision.KindEntraObject:
 		path = "/v1.0/devices/%s"
-	case decision.KindSID:
-		return decision.Verdict{}, errors.New("entra: a device cannot be asked for by its security identifier")
-	case decision.KindPinnedCertificate:
-		return decision.Verdict{}, errors.New("entra: a device cannot be asked for by its certificate")
 	default:
+		if !s.CanLookup(key.Kind) {
+			return decision.Verdict{}, fmt.Errorf("entra: a device cannot be asked for by an id of kind %s: %w", key.Kind, source.ErrUnusable)
+		}
 		return decision.Verdict{}, fmt.Errorf("entra: the directory has no ids of kind %s: %w", key.Kind, source.ErrUnknownDevice)
 	}
 	id, ok := parseGUID(key.Value)
@@ -45,6 +43,12 @@ func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict
 		return decision.Verdict{}, fmt.Errorf("entra device: %w", err)
 	}
 	return s.single(answer.Body, key.Kind, id)
+}
+
+// CanLookup implements [source.LookupLimited]. The directory lists security
+// identifiers and certificates but finds no device by them, so only a sweep can tell.
+func (s *Source) CanLookup(kind string) bool {
+	return kind != decision.KindSID && kind != decision.KindPinnedCertificate
 }
 
 // noSuchObject recognises the directory's own word for it: another 404 may come

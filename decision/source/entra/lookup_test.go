@@ -79,11 +79,15 @@ func TestLookupOfOtherKinds(t *testing.T) {
 		defer done()
 		for kind, unknown := range map[string]bool{
 			decision.KindIntune: true, decision.KindSerial: true, decision.KindDefender: true, decision.KindSID: false,
-			decision.KindEntraObject: true,
+			decision.KindEntraObject: true, decision.KindPinnedCertificate: false,
 		} {
 			_, err := s.Lookup(t.Context(), decision.Key{Kind: kind, Value: "a')/b"})
 			if err == nil || errors.Is(err, source.ErrUnknownDevice) != unknown {
 				t.Errorf("Lookup of kind %s = %v, want unknown device: %v", kind, err, unknown)
+			}
+			// Anything else than unusable counts as a failure of the directory.
+			if errors.Is(err, source.ErrUnusable) == unknown || s.CanLookup(kind) != unknown {
+				t.Errorf("Lookup of kind %s = %v; CanLookup %v", kind, err, s.CanLookup(kind))
 			}
 		}
 		if n := len(f.calls()); n != 0 {
