@@ -102,6 +102,7 @@ type linter struct {
 	cfg      lintConfig
 	findings []Finding
 	gated    map[string]bool // servers with a compliance handler
+	shown    []certificateUse
 }
 
 func (l *linter) add(s Severity, code, place, path, text, do string) {

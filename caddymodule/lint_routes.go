@@ -79,6 +79,9 @@ func (w *walker) routes(rs []lintRoute, path string, chain []step) {
 func (w *walker) route(r *lintRoute, path string, chain []step) {
 	if len(r.Match) > 0 {
 		chain = append(slices.Clip(chain), step{r.Match, w.epoch})
+		for _, set := range r.Match {
+			w.usesCertificate(set, path+".match", chain)
+		}
 	}
 	for k, raw := range r.Handle {
 		w.handler(raw, fmt.Sprintf("%s.handle[%d]", path, k), chain)
@@ -130,6 +133,7 @@ func (w *walker) handler(raw json.RawMessage, path string, chain []step) {
 			Handler *string `json:"handler"`
 		}{&h.Handler})
 	}
+	w.handlerUsesCertificate(raw, h.Handler, path, chain)
 	switch {
 	case h.Handler == "compliance":
 		w.compliance(&h, chain)

@@ -157,6 +157,40 @@ func TestLint(t *testing.T) {
 			sites: "a.example {\ntls {\nclient_auth {\nmode request\n}\n}\ncompliance standard\n" + proxy + "}",
 		},
 		{
+			name: "a proxy sends the subject of any certificate", line: lintPinned,
+			sites: "a.example {\ntls {\nclient_auth {\nmode request\n}\n}\ncompliance standard\nreverse_proxy app:8080 {\nstream_close_delay 24h\nheader_up X-Subject {tls_client_subject}\n}\n}",
+			want:  []string{"error self_made_certificate"}, text: "a.example: a placeholder of the client's certificate",
+		},
+		{
+			name: "a matcher reads any certificate", line: lintPinned,
+			sites: "*.example {\ntls {\nclient_auth {\nmode require\n}\n}\n@boss vars {tls_client_subject} CN=boss\ncompliance standard\nhandle @boss {\n" + proxy + "}\n}",
+			want:  []string{"error self_made_certificate"},
+		},
+		{
+			name: "a rule's matcher reads any certificate", line: lintPinned,
+			sites: "a.example {\ntls {\nclient_auth {\nmode request\n}\n}\n@boss expression {tls_client_serial} == \"1\"\ncompliance standard\ncompliance @boss standard\n" + proxy + "}",
+			want:  []string{"error self_made_certificate"},
+		},
+		{
+			name: "an error route reads any certificate", line: lintPinned,
+			sites: "a.example {\ntls {\nclient_auth {\nmode request\n}\n}\ncompliance standard\n" + proxy + "handle_errors {\nrespond {http.request.tls.client.issuer}\n}\n}",
+			want:  []string{"error self_made_certificate"},
+		},
+		{
+			name:  "any certificate without anything that takes one",
+			sites: "a.example {\ntls {\nclient_auth {\nmode request\n}\n}\ncompliance standard\nrequest_header X-Fingerprint {tls_client_fingerprint}\n" + proxy + "}",
+			want:  []string{"error verifies_nothing", "error self_made_certificate"},
+		},
+		{
+			name: "the site that reads certificates verifies them", line: lintPinned,
+			sites: "a.example {\ntls {\nclient_auth {\nmode request\n}\n}\ncompliance standard\n" + proxy + "}\n" +
+				"b.example {\ntls {\nclient_auth {\nmode require_and_verify\ntrust_pool file ca.pem\n}\n}\ncompliance standard\nrequest_header X-Subject {tls_client_subject}\n" + proxy + "}",
+		},
+		{
+			name: "the version of TLS is nobody's word", line: lintPinned,
+			sites: "a.example {\ntls {\nclient_auth {\nmode request\n}\n}\ncompliance standard\nrequest_header X-TLS {tls_version}\n" + proxy + "}",
+		},
+		{
 			name: "nobody asks for pinned certificates", line: lintPinned, sites: "a.example {\ncompliance standard\n" + proxy + "}",
 			want: []string{"warning no_client_auth"}, text: "mode request",
 		},
@@ -297,6 +331,27 @@ func TestLintBounds(t *testing.T) {
 		"":                  {"warning too_deep", "note no_grace_period"},
 	} {
 		checkLint(t, []byte(`{"apps":{"compliance":{},"http":{`+grace+`"servers":{"s":{"routes":[{"handle":[`+gate+`,`+deep+`]}]}}}}}`), want, "")
+	}
+}
+
+func TestHostsMeet(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"a.example", "A.example", true},
+		{"a.example", "b.example", false},
+		{"*.example", "a.example", true},
+		{"a.example", "*.example", true},
+		{"*.example", "*.b.example", true},
+		{"*.example", "example", false},
+		{"*.a.example", "b.example", false},
+		{"a.*.example", "b.example", true}, // in doubt
+		{"{env.SITE}", "b.example", true},
+	} {
+		if got := hostsMeet(tt.a, tt.b); got != tt.want {
+			t.Errorf("%s and %s: %t", tt.a, tt.b, got)
+		}
 	}
 }
 

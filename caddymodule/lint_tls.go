@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -53,6 +54,7 @@ func (l *linter) certificates() {
 			for i := range srv.TLS {
 				if p := &srv.TLS[i]; p.ClientAuth != nil && unverified(p.ClientAuth.Mode) {
 					l.clientAuth(p, fmt.Sprintf("apps.http.servers.%s.tls_connection_policies[%d]", name, i), sniOf(p, name))
+					l.selfMade(p, name)
 				}
 			}
 		}
@@ -71,6 +73,7 @@ func (l *linter) certificates() {
 			}
 			asked = true
 			l.clientAuth(p, fmt.Sprintf("apps.http.servers.%s.tls_connection_policies[%d]", name, i), sniOf(p, name))
+			l.selfMade(p, name)
 			l.shadowed(srv, i, name)
 		}
 		if srv.StrictSNIHost != nil && !*srv.StrictSNIHost && asksAny(srv) {
@@ -125,6 +128,89 @@ func (l *linter) clientAuth(p *lintTLSPolicy, path, place string) {
 			"client_auth has no trust_pool: certificates are checked against the system's public authorities, or not at all",
 			"add `trust_pool file FILE` with the authority of your devices")
 	}
+}
+
+// certificateUse is a place in a server's routes that reads the client's certificate
+// as Caddy has it.
+type certificateUse struct {
+	point
+	server string
+}
+
+// handlerUsesCertificate looks at what a handler itself says: routes in it are walked
+// on their own.
+func (w *walker) handlerUsesCertificate(raw json.RawMessage, handler, path string, chain []step) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(raw, &members) != nil {
+		return
+	}
+	switch {
+	case handler == "subroute":
+		delete(members, "routes")
+		delete(members, "errors")
+	case handler == "reverse_proxy" || passing[handler]:
+		delete(members, "handle_response")
+	}
+	w.usesCertificate(members, path, chain)
+}
+
+// usesCertificate notes placeholders of the client's certificate. The short ones of
+// a Caddyfile are for texts that only their reader expands.
+func (w *walker) usesCertificate(members map[string]json.RawMessage, path string, chain []step) {
+	for _, raw := range members {
+		if strings.Contains(string(raw), "request.tls.client.") || strings.Contains(string(raw), "tls_client_") {
+			w.shown = append(w.shown, certificateUse{point{w.place(chain), path, chain}, w.server})
+			return
+		}
+	}
+}
+
+// selfMade reports what reads the certificate where any certificate is taken: its
+// subject is whatever the client wrote into it.
+func (l *linter) selfMade(p *lintTLSPolicy, server string) {
+	if !unverified(p.ClientAuth.Mode) {
+		return
+	}
+	l.shown = slices.DeleteFunc(l.shown, func(u certificateUse) bool {
+		if u.server != server || !mayReach(p.Match.SNI, u.chain) {
+			return false
+		}
+		l.add(SeverityError, "self_made_certificate", u.place, u.path,
+			fmt.Sprintf("a placeholder of the client's certificate is used, but client_auth mode %s verifies nothing, so everybody can write what it says", p.ClientAuth.Mode),
+			"use a placeholder such as {http.compliance.device.id}, or a mode that verifies")
+		return true
+	})
+}
+
+// mayReach reports whether a connection for one of the names can bring a request to
+// the end of the chain. Without names it is one for any.
+func mayReach(names []string, chain []step) bool {
+	if len(names) == 0 {
+		return true
+	}
+	return !slices.ContainsFunc(chain, func(s step) bool {
+		// A step keeps them all out if each of its sets asks for other hosts.
+		return !slices.ContainsFunc(s.sets, func(set matchSet) bool {
+			var hosts []string
+			return set["host"] == nil || json.Unmarshal(set["host"], &hosts) != nil || slices.ContainsFunc(hosts, func(host string) bool {
+				return slices.ContainsFunc(names, func(name string) bool { return hostsMeet(name, host) })
+			})
+		})
+	})
+}
+
+// hostsMeet reports whether a host can match both; either may begin with a wildcard.
+// In doubt, as with a placeholder, they do.
+func hostsMeet(a, b string) bool {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	if strings.ContainsAny(strings.TrimPrefix(a, "*")+strings.TrimPrefix(b, "*"), "{*") {
+		return true
+	}
+	under := func(wide, host string) bool {
+		suffix, ok := strings.CutPrefix(wide, "*")
+		return ok && strings.HasSuffix(host, suffix)
+	}
+	return a == b || under(a, b) || under(b, a)
 }
 
 // shadowed reports a wildcard policy that stands before a policy for one of its

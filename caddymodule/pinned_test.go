@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -22,8 +23,11 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
-// pinningSource lists devices with the ids of their certificates.
-type pinningSource struct{ keys [][]decision.Key }
+// pinningSource lists devices with the ids of their certificates, unless it fails.
+type pinningSource struct {
+	keys [][]decision.Key
+	err  error
+}
 
 func (*pinningSource) Facts() decision.FactSet { return decision.Facts(decision.FactEnabled) }
 func (*pinningSource) PinsCertificates() bool  { return true }
@@ -32,7 +36,7 @@ func (s *pinningSource) Sync(_ context.Context, sweep *source.Sweep) error {
 	for _, keys := range s.keys {
 		sweep.Device(decision.Verdict{Device: decision.Device{Keys: keys, Enabled: decision.Yes}})
 	}
-	return nil
+	return s.err
 }
 
 const pinnedID = "5d0c1b7e-2f64-4a1b-9d0e-6a3f1c2b4d5e"
@@ -116,13 +120,102 @@ func TestPinned(t *testing.T) {
 	}
 }
 
+// A directory that is not read any more must not prove devices without end: a
+// certificate may have been taken from its device since.
+func TestPinsGrowOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known, unknown := registered(t, time.Now().AddDate(1, 0, 0)), registered(t, time.Now().AddDate(1, 0, 0))
+		certs, err := identity.NewPinnedCertificates(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := decision.Key{Kind: decision.KindEntra, Value: pinnedID}
+		pins := &pinningSource{keys: [][]decision.Key{{id, certs.FromTLS(known).Pins[0]}}}
+		r := source.NewRunner(pins, source.RunnerOptions{Name: "entra", Guards: source.Guards{Off: true}})
+		defer r.Stop()
+		p := &identifier{pinned: &pinned{certs: certs, runners: []*source.Runner{r}}}
+		down := errors.New("down")
+		for _, step := range []struct {
+			name           string
+			after          time.Duration
+			read           bool
+			err            error // of the read
+			known, unknown error
+		}{
+			{name: "just read", read: true, unknown: identity.ErrForeign},
+			{name: "young", after: pinAges.MaxAge, unknown: identity.ErrForeign},
+			{name: "nobody reads it", after: time.Second, known: errPinsNotLoaded, unknown: errPinsNotLoaded},
+			{name: "read again", read: true, unknown: identity.ErrForeign},
+			{name: "failing", after: time.Minute, read: true, err: down, unknown: identity.ErrForeign},
+			{name: "failing for some time", after: pinAges.StaleIfError, unknown: identity.ErrForeign},
+			{name: "failing for too long", after: pinAges.MaxAge, read: true, err: down, known: errPinsNotLoaded, unknown: errPinsNotLoaded},
+			{name: "failing for a month", after: 30 * 24 * time.Hour, read: true, err: down, known: errPinsNotLoaded, unknown: errPinsNotLoaded},
+			{name: "back", read: true, unknown: identity.ErrForeign},
+		} {
+			time.Sleep(step.after)
+			if pins.err = step.err; step.read {
+				if err := r.SyncNow(t.Context()); !errors.Is(err, step.err) {
+					t.Fatal(err)
+				}
+			}
+			if _, err := p.fromTLS(known, time.Now()); !errors.Is(err, step.known) {
+				t.Errorf("%s: error %v, want %v", step.name, err, step.known)
+			}
+			if _, err := p.fromTLS(unknown, time.Now()); !errors.Is(err, step.unknown) {
+				t.Errorf("%s, another certificate: error %v, want %v", step.name, err, step.unknown)
+			}
+		}
+		pins.keys = [][]decision.Key{{id}}
+		if err := r.SyncNow(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.fromTLS(known, time.Now()); !errors.Is(err, identity.ErrForeign) {
+			t.Errorf("taken back: error %v", err)
+		}
+	})
+}
+
+// A certificate that one tenant pins proves an id by which the records of all sources
+// are joined.
+func TestPinsOfSeveralTenants(t *testing.T) {
+	const two = "but source intune (Caddyfile:9) reads b.example and this one a.example"
+	pins := pinTenant{source: "entra (Caddyfile:4)", key: "1", tenant: "a.example", pins: true}
+	for name, tt := range map[string]struct {
+		other pinTenant
+		want  string
+	}{
+		"one connection":             {other: pinTenant{key: "1", tenant: "a.example"}},
+		"two apps of one tenant":     {other: pinTenant{key: "2", tenant: "A.example"}},
+		"two tenants":                {other: pinTenant{source: "intune (Caddyfile:9)", key: "2", tenant: "b.example"}, want: two},
+		"a tenant that has no name":  {other: pinTenant{source: "intune", key: "2"}, want: "reads the tenant of this machine"},
+		"another pinning connection": {other: pinTenant{key: "1", tenant: "a.example", pins: true}},
+	} {
+		for _, all := range [][]pinTenant{{pins, tt.other}, {tt.other, pins}} {
+			err := checkPinTenants(all)
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), "source entra (Caddyfile:4): pinned_certificates needs") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("%s: %v, want %q", name, err, tt.want)
+			}
+		}
+	}
+	nameless := pinTenant{key: "1", pins: true}
+	if err := checkPinTenants([]pinTenant{nameless, {key: "2"}}); err == nil {
+		t.Error("two tenants without names count as one")
+	}
+	if err := checkPinTenants([]pinTenant{{key: "1", tenant: "a.example"}, {key: "2", tenant: "b.example"}}); err != nil {
+		t.Errorf("several tenants without pins: %v", err)
+	}
+}
+
 // What the Caddyfile parser refuses is refused in JSON too.
 func TestEntraSourceFromJSON(t *testing.T) {
 	off, on := false, true
 	for want, s := range map[string]*EntraSource{
 		"pinned_certificates is experimental or absent": {PinnedCertificates: "on"},
-		"groups_overage on needs users on":              {Users: &off, GroupsOverage: &on},
-		"risky_users on needs users on":                 {Users: &off, RiskyUsers: &on},
+		"pinned_certificates needs a poll of at most 12m": {
+			PinnedCertificates: pinnedExperimental, tenantGuest: tenantGuest{Poll: caddy.Duration(13 * time.Minute)},
+		},
+		"groups_overage on needs users on": {Users: &off, GroupsOverage: &on},
+		"risky_users on needs users on":    {Users: &off, RiskyUsers: &on},
 	} {
 		_, _, err := s.NewSource(caddy.Context{})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -57,19 +57,19 @@ type TenantSource interface {
 	SetTenant(t *microsoft.Tenant)
 }
 
-// giveTenant connects a source to its tenant. The result names the connection: a
-// source whose tenant changed is another source.
-func (a *App) giveTenant(sm SourceModule) (key string, err error) {
+// giveTenant connects a source to its tenant, if it reads one. The key names the
+// connection: a source whose tenant changed is another source.
+func (a *App) giveTenant(sm SourceModule) (t *pooledTenant, key string, err error) {
 	ts, ok := sm.(TenantSource)
 	if !ok {
-		return "", nil
+		return nil, "", nil
 	}
-	t, err := a.tenant(ts.TenantName())
+	t, err = a.tenant(ts.TenantName())
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	ts.SetTenant(t.Tenant)
-	return t.key, nil
+	return t, t.key, nil
 }
 
 // pooledSource is one source with its verdicts.
@@ -95,6 +95,7 @@ func (a *App) provisionSources(ctx caddy.Context) error {
 		return fmt.Errorf("loading sources: %w", err)
 	}
 	names := map[string]bool{}
+	var tenants []pinTenant
 	for i, m := range mods.([]any) {
 		sm, ok := m.(SourceModule)
 		if !ok {
@@ -109,9 +110,10 @@ func (a *App) provisionSources(ctx caddy.Context) error {
 		if err != nil {
 			return err
 		}
-		tenant, err := a.giveTenant(sm)
+		title := name + inBrackets(placeOf(raws[i]))
+		t, tenant, err := a.giveTenant(sm)
 		if err != nil {
-			return fmt.Errorf("source %s%s: %w", name, inBrackets(placeOf(raws[i])), err)
+			return fmt.Errorf("source %s: %w", title, err)
 		}
 		key, err := configKey("source", string(same), caOf(raws[i]), i, a.capacity(), a.shared.dir, tenant, a.root.id())
 		if err != nil {
@@ -119,11 +121,14 @@ func (a *App) provisionSources(ctx caddy.Context) error {
 		}
 		s, err := pooled(a, key, func() (*pooledSource, error) { return a.newSource(ctx, sm, i) })
 		if err != nil {
-			return fmt.Errorf("source %s%s: %w", name, inBrackets(placeOf(raws[i])), err)
+			return fmt.Errorf("source %s: %w", title, err)
 		}
 		a.sources = append(a.sources, s)
+		if t != nil {
+			tenants = append(tenants, pinTenant{title, t.key, t.Tenant.Tenant(), s.runner.PinsCertificates()})
+		}
 	}
-	return nil
+	return checkPinTenants(tenants)
 }
 
 // capacity is the most devices per source.

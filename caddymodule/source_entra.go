@@ -116,6 +116,9 @@ func (s *EntraSource) NewSource(ctx caddy.Context) (source.Source, source.Runner
 	if s.PinnedCertificates != "" && s.PinnedCertificates != pinnedExperimental {
 		err = errors.Join(err, fmt.Errorf("pinned_certificates is %s or absent, not %q", pinnedExperimental, s.PinnedCertificates))
 	}
+	if s.PinnedCertificates != "" && o.Poll > maxPinPoll {
+		err = errors.Join(err, fmt.Errorf("pinned_certificates needs a poll of at most %s: what the directory says about a certificate counts for %s", maxPinPoll, pinAges.MaxAge))
+	}
 	if err != nil {
 		return nil, o, err
 	}

@@ -231,6 +231,10 @@ func (c *Certificates) identify(presented []*x509.Certificate, now time.Time) (*
 	if err := c.checkTenant(chain); err != nil {
 		return nil, certError(CertificateTenant, err)
 	}
+	if chain, err = ownChain(chain, presented); err != nil {
+		return nil, certError(CertificateMalformed, err)
+	}
+	leaf = chain[0]
 	cert := &Certificate{Leaf: leaf, Chain: chain, Thumbprint: thumbprint}
 	cert.NotBefore, cert.NotAfter = certWindow(chain)
 	if now.Before(cert.NotBefore) { // x509 reads a zero time as the present; we do not

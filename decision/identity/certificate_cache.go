@@ -1,9 +1,12 @@
 package identity
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/x509"
+	"slices"
 	"time"
+	"weak"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -14,10 +17,11 @@ const certShards = 16
 // time and revocation change, and callers check those two on every use.
 //
 // The pointer of a leaf is its key on the hot path: all requests of one
-// connection share it, and crypto/tls shares it between connections. The key
-// keeps the leaf alive, so a pointer is never reused for another certificate.
+// connection share it, and crypto/tls shares it between connections. The key is
+// weak: a leaf of crypto/tls holds the whole message that it came in, so it must
+// not outlive its connections. A weak pointer is never that of another certificate.
 type certCache struct {
-	pointers    [certShards]*lru.Cache[*x509.Certificate, *Certificate]
+	pointers    [certShards]*lru.Cache[weak.Pointer[x509.Certificate], *Certificate]
 	thumbprints [certShards]*lru.Cache[[sha256.Size]byte, *Certificate]
 }
 
@@ -25,7 +29,7 @@ func newCertCache(entries int) (*certCache, error) {
 	c := new(certCache)
 	size := (entries + certShards - 1) / certShards
 	for i := range certShards {
-		pointers, err := lru.New[*x509.Certificate, *Certificate](size)
+		pointers, err := lru.New[weak.Pointer[x509.Certificate], *Certificate](size)
 		if err != nil {
 			return nil, err
 		}
@@ -50,11 +54,11 @@ func (c *certCache) byPointer(leaf *x509.Certificate) (*Certificate, bool) {
 	if leaf == nil {
 		return nil, false
 	}
-	return c.pointers[certShard(leaf)].Get(leaf)
+	return c.pointers[certShard(leaf)].Get(weak.Make(leaf))
 }
 
 func (c *certCache) addPointer(leaf *x509.Certificate, cert *Certificate) {
-	c.pointers[certShard(leaf)].Add(leaf, cert)
+	c.pointers[certShard(leaf)].Add(weak.Make(leaf), cert)
 }
 
 func (c *certCache) byThumbprint(thumbprint [sha256.Size]byte) (*Certificate, bool) {
@@ -72,4 +76,26 @@ func (c *certCache) add(cert *Certificate, now time.Time) *Certificate {
 		shard.Add(cert.Thumbprint, cert)
 	}
 	return cert
+}
+
+// ownCertificate is cert in memory of its own. A certificate of crypto/tls points
+// into the client's whole message, with whatever else it had room for.
+func ownCertificate(cert *x509.Certificate) (*x509.Certificate, error) {
+	return x509.ParseCertificate(bytes.Clone(cert.Raw))
+}
+
+// ownChain is a chain that may be kept: without the memory of what was presented.
+func ownChain(chain, presented []*x509.Certificate) ([]*x509.Certificate, error) {
+	own := slices.Clone(chain)
+	for i, cert := range own {
+		if !slices.Contains(presented, cert) {
+			continue // from our pools
+		}
+		var err error
+		own[i], err = ownCertificate(cert)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return own, nil
 }

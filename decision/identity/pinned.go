@@ -24,7 +24,9 @@ const registrationIssuer = "MS-Organization-Access"
 // certificate names a device only if the directory itself has it written down in
 // the device's record. It is safe for concurrent use and owns no goroutine.
 type PinnedCertificates struct {
-	cache *lru.Cache[*x509.Certificate, *PinnedCertificate] // nil values: none of these
+	// cache has certificates that a directory knew, and no others: anybody can show
+	// any number of them. It is keyed by the SHA-256 of their DER bytes.
+	cache *lru.Cache[[sha256.Size]byte, *PinnedCertificate]
 }
 
 // PinnedCertificate is such a certificate before anybody has looked it up. It proves
@@ -38,7 +40,8 @@ type PinnedCertificate struct {
 	// the pin must be this device's.
 	Claimed decision.Key
 
-	cert *Certificate
+	cert   *Certificate
+	reader *PinnedCertificates // that has yet to remember it; nil once it does
 }
 
 // NewPinnedCertificates makes a reader that remembers so many certificates; 0 means
@@ -50,31 +53,30 @@ func NewPinnedCertificates(entries int) (*PinnedCertificates, error) {
 	if entries < 0 || entries > maxCertCache {
 		return nil, fmt.Errorf("pinned certificates: entries must be between 0 and %d", maxCertCache)
 	}
-	cache, err := lru.New[*x509.Certificate, *PinnedCertificate](entries)
+	cache, err := lru.New[[sha256.Size]byte, *PinnedCertificate](entries)
 	return &PinnedCertificates{cache}, err
 }
 
 // FromTLS returns the client's certificate if it is one of Entra ID's registration
 // certificates, or nil. The handshake has shown that the client has its private key.
 // Certificates that a proxy passes on never count: nobody could tell whether it
-// saw that.
+// saw that. Nothing is remembered of a certificate before it is Matched.
 func (p *PinnedCertificates) FromTLS(cs *tls.ConnectionState) *PinnedCertificate {
 	if cs == nil || len(cs.PeerCertificates) == 0 {
 		return nil
 	}
 	leaf := cs.PeerCertificates[0]
-	if c, ok := p.cache.Get(leaf); ok {
-		return c
-	}
-	c := readPinned(leaf)
-	p.cache.Add(leaf, c)
-	return c
-}
-
-func readPinned(leaf *x509.Certificate) *PinnedCertificate {
 	if checkCertLimits([]*x509.Certificate{leaf}) != nil || leaf.Issuer.CommonName != registrationIssuer || leaf.IsCA {
 		return nil
 	}
+	thumbprint := sha256.Sum256(leaf.Raw)
+	if c, ok := p.cache.Get(thumbprint); ok {
+		return c
+	}
+	return p.read(leaf, thumbprint)
+}
+
+func (p *PinnedCertificates) read(leaf *x509.Certificate, thumbprint [sha256.Size]byte) *PinnedCertificate {
 	id, ok := decision.CanonicalKey(decision.KindEntra, leaf.Subject.CommonName)
 	if !ok {
 		return nil
@@ -83,12 +85,12 @@ func readPinned(leaf *x509.Certificate) *PinnedCertificate {
 	if !ok {
 		return nil
 	}
-	thumbprint := sha1.Sum(leaf.Raw)
-	c := &PinnedCertificate{Claimed: id, cert: &Certificate{
-		Leaf: leaf, Keys: []decision.Key{id}, Thumbprint: sha256.Sum256(leaf.Raw), NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+	c := &PinnedCertificate{Claimed: id, reader: p, cert: &Certificate{
+		Leaf: leaf, Keys: []decision.Key{id}, Thumbprint: thumbprint, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
 	}}
-	c.Pins[0] = decision.PinnedCertificate(thumbprint, sha256.Sum256(key))
-	c.Pins[1] = decision.PinnedCertificate(thumbprint, sha256.Sum256(leaf.RawSubjectPublicKeyInfo))
+	sha1Thumbprint := sha1.Sum(leaf.Raw)
+	c.Pins[0] = decision.PinnedCertificate(sha1Thumbprint, sha256.Sum256(key))
+	c.Pins[1] = decision.PinnedCertificate(sha1Thumbprint, sha256.Sum256(leaf.RawSubjectPublicKeyInfo))
 	return c
 }
 
@@ -116,6 +118,18 @@ func (c *PinnedCertificate) Matched(now time.Time) (*Certificate, error) {
 		return nil, certError(CertificateNotYetValid, nil)
 	case now.After(c.cert.NotAfter):
 		return nil, certError(CertificateExpired, nil)
+	case c.reader == nil:
+		return c.cert, nil
 	}
-	return c.cert, nil
+	leaf, err := ownCertificate(c.cert.Leaf)
+	if err != nil {
+		return nil, certError(CertificateMalformed, err)
+	}
+	cert := *c.cert
+	cert.Leaf = leaf
+	kept := &PinnedCertificate{Pins: c.Pins, Claimed: c.Claimed, cert: &cert}
+	if first, ok, _ := c.reader.cache.PeekOrAdd(cert.Thumbprint, kept); ok {
+		return first.cert, nil // of a request at the same time
+	}
+	return kept.cert, nil
 }

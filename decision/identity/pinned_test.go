@@ -72,7 +72,7 @@ func TestPinnedCertificate(t *testing.T) {
 		t.Errorf("pins %v, want %v", c.Pins, want)
 	}
 	cert, err := c.Matched(pinnedNoon)
-	if err != nil || cert.Leaf != leaf || len(cert.Keys) != 1 || cert.Keys[0] != c.Claimed || cert.User.Known() || cert.Thumbprint != sha256.Sum256(leaf.Raw) {
+	if err != nil || !cert.Leaf.Equal(leaf) || len(cert.Keys) != 1 || cert.Keys[0] != c.Claimed || cert.User.Known() || cert.Thumbprint != sha256.Sum256(leaf.Raw) {
 		t.Errorf("certificate %+v, %v", cert, err)
 	}
 	again, err := p.FromTLS(cs).Matched(pinnedNoon.Add(time.Hour))
@@ -107,6 +107,14 @@ func TestNotAPinnedCertificate(t *testing.T) {
 				t.Errorf("%s: %+v", name, c)
 			}
 		}
+	}
+	unproven := registration(t, nil)
+	c := p.FromTLS(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{unproven}})
+	if _, err := c.Matched(unproven.NotAfter.Add(time.Hour)); err == nil {
+		t.Error("an expired certificate matches")
+	}
+	if n := p.cache.Len(); n != 0 {
+		t.Errorf("%d certificates are remembered before any is proven", n)
 	}
 	if p.FromTLS(nil) != nil || p.FromTLS(&tls.ConnectionState{}) != nil {
 		t.Error("no certificate is one")

@@ -41,6 +41,16 @@ func TestSourcesRefusedAtLoad(t *testing.T) {
 			"unknown tenant of two", tenant + second + "source nac {\ntenant other\n}\n" + network,
 			[]string{"source nac (Caddyfile:15)", `no microsoft block is called "other"; known: microsoft, second`},
 		},
+		{
+			"pinned certificates and sources of two tenants",
+			tenant + "microsoft second {\ntenant other.example\nclient_id a\nclient_secret {env.SHORT}\n}\n" +
+				"source entra {\ntenant microsoft\npinned_certificates experimental\n}\nsource intune {\ntenant second\n}\n" + network,
+			[]string{"source entra (Caddyfile:17)", "pinned_certificates needs all sources to read one tenant", "source intune (Caddyfile:21) reads other.example", "corp.example"},
+		},
+		{
+			"pinned certificates that are read too rarely", tenant + "source entra {\npoll 15m\npinned_certificates experimental\n}\n" + network,
+			[]string{"source entra (Caddyfile:12)", "pinned_certificates needs a poll of at most 12m"},
+		},
 		{"empty secret", credential("client_secret {env.EMPTY}"), []string{"microsoft (Caddyfile:7)", "client_secret", "{env.EMPTY}"}},
 		{"empty tenant", "microsoft {\ntenant {env.EMPTY}\nclient_id a\nclient_secret {env.SHORT}\n}\n" + network, []string{"microsoft (Caddyfile:7)", "tenant", "{env.EMPTY}"}},
 		{"empty client id", "microsoft {\ntenant a\nclient_id {env.EMPTY}\nclient_secret {env.SHORT}\n}\n" + network, []string{"microsoft (Caddyfile:7)", "client_id", "{env.EMPTY}"}},
