@@ -206,7 +206,7 @@ func (r *Runner) follow(own decision.Key, before time.Time) {
 	started := r.spawn(func() {
 		defer func() { <-following }()
 		for _, pause := range followUps {
-			if r.pause(spread(pause)); r.ctx.Err() != nil {
+			if r.pause(jitter(pause)); r.ctx.Err() != nil {
 				return
 			}
 			// A failure is the look-up's to count; the next one may do better.
@@ -221,8 +221,8 @@ func (r *Runner) follow(own decision.Key, before time.Time) {
 	}
 }
 
-// spread varies a pause by up to a fifth, so that devices that were told to check
+// jitter varies a pause by up to a fifth, so that devices that were told to check
 // in together are not looked up together.
-func spread(d time.Duration) time.Duration {
+func jitter(d time.Duration) time.Duration {
 	return d - d/5 + time.Duration(rand.Int64N(int64(d/5*2)))
 }
