@@ -160,7 +160,8 @@ func (e *example) run(ctx context.Context, out io.Writer, port int) (err error) 
 	return nil
 }
 
-// waitReady waits until the gateway has read the tenant and let somebody in.
+// waitReady waits until the gateway has read the whole tenant, and then until it lets
+// somebody in: a device may be asked for before the listings are there.
 func (e *example) waitReady(ctx context.Context, g *gateway) error {
 	limit, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -171,7 +172,10 @@ func (e *example) waitReady(ctx context.Context, g *gateway) error {
 		case <-limit.Done():
 		}
 	}()
-	err := walkthrough.WaitAllowed(limit, e.url("/"), e.file(emulator.CaseHealthy))
+	err := walkthrough.WaitAllowed(limit, e.url("/.gatehouse/ready"), e.file(emulator.CaseHealthy))
+	if err == nil {
+		err = walkthrough.WaitAllowed(limit, e.url("/"), e.file(emulator.CaseHealthy))
+	}
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("the gateway does not get ready: %w; the end of its log:\n%s", err, walkthrough.Tail(e.file("gateway.log")))
 	}
