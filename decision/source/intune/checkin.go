@@ -50,7 +50,7 @@ func (s *Source) requestCheckIn(ctx context.Context, v *decision.Verdict) error 
 	switch {
 	case e.Kind == msgraph.KindPermission:
 		return fmt.Errorf("%w: %w", source.ErrNotPermitted, err)
-	case e.Kind == msgraph.KindNotFound && e.Code != "":
+	case nothingThere(err):
 		return fmt.Errorf("%w: %w", source.ErrUnknownDevice, err)
 	}
 	return err

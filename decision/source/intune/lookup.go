@@ -10,7 +10,6 @@ import (
 
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/source"
-	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
 )
 
 // Lookup implements [source.Looker]. It asks Intune for one device by Intune id,
@@ -57,8 +56,7 @@ func (s *Source) lookup(ctx context.Context, key decision.Key) (v decision.Verdi
 
 func (s *Source) byID(ctx context.Context, d *decoder, key decision.Key) (v decision.Verdict, err error) {
 	a, err := s.o.Client.Do(ctx, singleRequest(key.Value, "High"))
-	var e *msgraph.Error
-	if errors.As(err, &e) && e.Kind == msgraph.KindNotFound && e.Code != "" {
+	if nothingThere(err) {
 		return v, source.ErrUnknownDevice
 	}
 	if err != nil {

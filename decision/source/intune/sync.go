@@ -67,8 +67,9 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 		// A fact that is unknown refuses people, so the first table has what there is;
 		// a snapshot serves meanwhile. Later ones must not wait.
 		s.FollowUp(ctx)
+	} else {
+		s.refreshHealths(p.now) // answers grow old without a question, too
 	}
-	s.refreshHealths(p.now) // answers grow old without a question, too
 	return s.emit(sweep)
 }
 
