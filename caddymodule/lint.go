@@ -84,6 +84,9 @@ type lintServer struct {
 	TLS            []lintTLSPolicy       `json:"tls_connection_policies"`
 	StrictSNIHost  *bool                 `json:"strict_sni_host"`
 	TrustedProxies json.RawMessage       `json:"trusted_proxies"`
+	Wrappers       []struct {
+		Wrapper string `json:"wrapper"`
+	} `json:"listener_wrappers"`
 }
 
 type lintRoutes struct {
@@ -133,6 +136,7 @@ func Lint(config []byte) ([]Finding, error) {
 	}
 	l.certificates()
 	l.clientAddresses()
+	l.handover()
 	if len(http.GracePeriod) == 0 || string(http.GracePeriod) == "0" {
 		l.add(SeverityNote, "no_grace_period", "apps.http", "apps.http.grace_period",
 			"there is no grace_period, so a stop waits for slow requests for ever", "add `grace_period 10s` to the global options")
@@ -142,6 +146,33 @@ func Lint(config []byte) ([]Finding, error) {
 		return slices.Index(order, a.Severity) - slices.Index(order, b.Severity)
 	})
 	return l.findings, nil
+}
+
+// handover checks that a reload keeps the connections that are just being made.
+func (l *linter) handover() {
+	told := false
+	for _, name := range sortedKeys(l.gated) {
+		path := "apps.http.servers." + name + ".listener_wrappers"
+		tls, found := false, false
+		for _, w := range l.cfg.Apps.HTTP.Servers[name].Wrappers {
+			tls = tls || w.Wrapper == "tls"
+			found = found || w.Wrapper == "handover"
+			if w.Wrapper == "handover" && tls {
+				l.add(SeverityWarning, "handover_behind_tls", name, path,
+					"handover stands behind tls, so after a reload some requests to the new configuration come over connections with the old one's TLS settings",
+					"write handover before tls")
+			}
+		}
+		switch {
+		case found && !tls:
+			l.add(SeverityWarning, "handover_behind_tls", name, path,
+				"listener_wrappers has handover and no tls, and Caddy then puts tls first", "write tls behind handover")
+		case !found && !told:
+			told = true
+			l.add(SeverityNote, "no_handover", name, path,
+				"a reload loses connections that are just being made", "add `servers { listener_wrappers { handover; tls } }` to the global options")
+		}
+	}
 }
 
 // clientAddresses checks that `require network` sees clients, not the proxy in

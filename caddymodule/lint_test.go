@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,9 +13,13 @@ import (
 )
 
 // lintGlobals is a configuration around one site block. LINE stands for what a
-// test adds to the compliance option, GLOBAL for further global options.
+// test adds to the compliance option, GLOBAL for further global options, SERVER for
+// the options of servers, which keep connections at a reload if a test says nothing.
 const lintGlobals = `{
 	grace_period 5s
+	servers {
+		SERVER
+	}
 	GLOBAL
 	compliance {
 		issuer corp https://idp.corp.example {
@@ -29,6 +34,8 @@ const lintGlobals = `{
 	}
 }
 `
+
+const lintHandover = "listener_wrappers {\nhandover\ntls\n}"
 
 const lintCertificate = `client_certificate {
 	trust_pool file ca.pem
@@ -47,6 +54,7 @@ source entra {
 func TestLint(t *testing.T) {
 	type row struct {
 		name, global, line, sites string
+		server                    string
 		want                      []string // "severity code", in order
 		text                      string   // part of the first finding's line
 	}
@@ -124,6 +132,23 @@ func TestLint(t *testing.T) {
 			sites: "a.example {\n@gatehouse path /.gatehouse/*\ncompliance @gatehouse standard\nhandle /a/* {\ncompliance standard\n" + proxy + "}\nhandle {\nabort\n}\n}",
 		},
 		{
+			name: "reload", server: "protocols h1 h2", sites: "a.example {\ncompliance standard\n" + proxy + "}",
+			want: []string{"note no_handover"},
+		},
+		{
+			name: "reload of what is not gated", server: "protocols h1 h2", sites: "a.example {\nrespond ok\n}",
+			want: []string{"error nothing_gated", "note open_content"},
+		},
+		{
+			name: "handover without tls", server: "listener_wrappers {\nhandover\n}", sites: "a.example {\ncompliance standard\n" + proxy + "}",
+			want: []string{"warning handover_behind_tls"}, text: "write tls behind handover",
+		},
+		{
+			name: "handover behind tls", server: "listener_wrappers {\nhttp_redirect\ntls\nhandover\n}",
+			sites: "a.example {\ncompliance standard\n" + proxy + "}",
+			want:  []string{"warning handover_behind_tls"}, text: "write handover before tls",
+		},
+		{
 			name: "admin endpoint", sites: "a.example {\ncompliance standard\nreverse_proxy 127.0.0.1:2019 {\nstream_close_delay 1h\n}\n}",
 			want: []string{"error admin_upstream"},
 		},
@@ -195,7 +220,7 @@ func TestLint(t *testing.T) {
 			want: []string{"warning no_client_auth"}, text: "mode request",
 		},
 		{
-			name: "insecure SNI with pinned certificates", line: lintPinned, global: "servers {\nstrict_sni_host insecure_off\n}",
+			name: "insecure SNI with pinned certificates", line: lintPinned, server: lintHandover + "\nstrict_sni_host insecure_off",
 			sites: "a.example {\ntls {\nclient_auth {\nmode request\n}\n}\ncompliance standard\n" + proxy + "}",
 			want:  []string{"error insecure_sni"},
 		},
@@ -213,7 +238,7 @@ func TestLint(t *testing.T) {
 			want: []string{"warning no_client_auth"}, text: "Caddyfile:",
 		},
 		{
-			name: "insecure SNI", line: lintCertificate, global: "servers {\nstrict_sni_host insecure_off\n}",
+			name: "insecure SNI", line: lintCertificate, server: lintHandover + "\nstrict_sni_host insecure_off",
 			sites: "a.example {\ntls {\nclient_auth {\nmode verify_if_given\ntrust_pool file ca.pem\n}\n}\ncompliance standard\n" + proxy + "}",
 			want:  []string{"error insecure_sni"},
 		},
@@ -223,12 +248,12 @@ func TestLint(t *testing.T) {
 		},
 		{
 			name: "trusted proxies", line: lintCertificate + "\nforwarded_certificate rfc9440 {\nfrom 10.0.0.0/8\n}\npolicy office {\nrequire network 192.0.2.0/24\n}",
-			global: "servers {\ntrusted_proxies static 10.0.0.0/8\n}", sites: "a.example {\ncompliance office\n" + proxy + "}",
+			server: lintHandover + "\ntrusted_proxies static 10.0.0.0/8", sites: "a.example {\ncompliance office\n" + proxy + "}",
 		},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			text := strings.NewReplacer("LINE", tc.line, "GLOBAL", tc.global).Replace(lintGlobals) + tc.sites
+			text := strings.NewReplacer("SERVER", cmp.Or(tc.server, lintHandover), "LINE", tc.line, "GLOBAL", tc.global).Replace(lintGlobals) + tc.sites
 			config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
 			if err != nil {
 				t.Fatal(err)
@@ -307,7 +332,7 @@ func TestLintJSON(t *testing.T) {
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
-			config := `{"apps":{"http":{"grace_period":5,"servers":{"srv0":{"listen":[":443"],"routes":` + tc.routes + tc.more +
+			config := `{"apps":{"http":{"grace_period":5,"servers":{"srv0":{"listen":[":443"],"listener_wrappers":[{"wrapper":"handover"},{"wrapper":"tls"}],"routes":` + tc.routes + tc.more +
 				`}}},"compliance":{"client_certificate":{}, "forwarded_certificate":{}}}}`
 			if !json.Valid([]byte(config)) {
 				t.Fatal("the test's JSON is broken")
@@ -330,7 +355,7 @@ func TestLintBounds(t *testing.T) {
 		`"grace_period":0,`: {"warning too_deep", "note no_grace_period"},
 		"":                  {"warning too_deep", "note no_grace_period"},
 	} {
-		checkLint(t, []byte(`{"apps":{"compliance":{},"http":{`+grace+`"servers":{"s":{"routes":[{"handle":[`+gate+`,`+deep+`]}]}}}}}`), want, "")
+		checkLint(t, []byte(`{"apps":{"compliance":{},"http":{`+grace+`"servers":{"s":{"listener_wrappers":[{"wrapper":"handover"},{"wrapper":"tls"}],"routes":[{"handle":[`+gate+`,`+deep+`]}]}}}}}`), want, "")
 	}
 }
 

@@ -10,6 +10,12 @@ import (
 func TestLint(t *testing.T) {
 	const head = `{
 	grace_period 5s
+	servers {
+		listener_wrappers {
+			handover
+			tls
+		}
+	}
 	compliance {
 		issuer corp https://idp.corp.example {
 			audience intranet
