@@ -218,3 +218,29 @@ func TestExamineUnlistedValues(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// Counting costs no memory by the row: a file of nothing but odd words takes as many
+// allocations as a good one.
+func TestCountingAllocatesNothing(t *testing.T) {
+	const n = 4000
+	for _, format := range []string{FormatCSV, FormatJSON} {
+		cost := func(compliance string) float64 {
+			var b strings.Builder
+			if format == FormatCSV {
+				b.WriteString("serial,compliance\n" + strings.Repeat("x1,"+compliance+"\n", n))
+			} else {
+				row := `{"ids":{"serial":"x1"},"compliance":"` + compliance + `"}`
+				b.WriteString(`{"version":1,"devices":[` + strings.Repeat(row+",", n-1) + row + `]}`)
+			}
+			content := []byte(b.String())
+			return testing.AllocsPerRun(3, func() {
+				if c := collect(content, format); len(c.devices) != n || c.found.skipped == nil != (compliance == "compliant") {
+					t.Errorf("%d devices, counted %+v", len(c.devices), c.found.skipped.list())
+				}
+			})
+		}
+		if good, odd := cost("compliant"), cost("complaint"); odd > good+n/10 {
+			t.Errorf("%s: %v allocations, %v for a good file", format, odd, good)
+		}
+	}
+}
