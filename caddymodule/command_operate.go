@@ -200,6 +200,9 @@ func printStatus(w io.Writer, st *Status) {
 
 // printTrouble prints what an operator must mend, and where sources disagree.
 func printTrouble(w io.Writer, st *Status) {
+	for i := range st.Sources {
+		printSkipped(w, &st.Sources[i])
+	}
 	for _, t := range st.Tenants {
 		for _, k := range t.Tokens {
 			if k.Failure != "" {
@@ -224,6 +227,18 @@ func printTrouble(w io.Writer, st *Status) {
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+// printSkipped prints which values of a source count as unknown.
+func printSkipped(w io.Writer, s *source.Status) {
+	if s.Counters == nil || len(s.Counters.Skipped) == 0 {
+		return
+	}
+	parts := make([]string, len(s.Counters.Skipped))
+	for i, v := range s.Counters.Skipped {
+		parts[i] = fmt.Sprintf("%s %d (%s)", v.Field, v.Count, v.Reason)
+	}
+	fmt.Fprintf(w, "\nsource %s has values that count as unknown: %s\n", policy.Visible(s.Name), policy.Visible(strings.Join(parts, ", ")))
 }
 
 func ago(t time.Time) string {

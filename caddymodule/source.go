@@ -40,8 +40,9 @@ type SourcePlacer interface {
 	SetPlace(place string)
 }
 
-// SourceFile is a [SourceModule] that reads a local file. A file that is missing
-// or may not be read is then a load error that names it.
+// SourceFile is a [SourceModule] that reads a local file. A file of which the first
+// read takes nothing is a load error that names it, unless there is a snapshot of
+// the last good one to go on from.
 type SourceFile interface {
 	SourceModule
 	// SourcePath is the file as configured.
@@ -167,15 +168,18 @@ func (a *App) newSource(ctx caddy.Context, sm SourceModule, index int) (*pooledS
 	shared := a.shared // not a: the source outlives this configuration
 	s.runner.OnChange(func() { shared.generation.Add(1) })
 	err = s.runner.Load(ctx)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		if f, ok := sm.(SourceFile); ok {
-			err = fmt.Errorf("%s: %w", f.SourcePath(), err)
-		}
+	switch f, file := sm.(SourceFile); {
+	case err != nil && file:
+		// Nobody could be decided about. At a reload the old configuration goes on
+		// with what it knows; at a start somebody is looking.
+		end()
+		return nil, fmt.Errorf("%s: %w; correct the file or its path: there is no snapshot of a last good one", f.SourcePath(), err)
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission):
+		end()
 		return nil, err
-	}
-	if err != nil {
-		// A broken file at start: everything else may run, and decisions that
-		// need this source are undecided until a good one comes.
+	case err != nil:
+		// Everything else may run, and decisions that need this source are undecided
+		// until it answers.
 		a.log.Error("source not loaded: decisions that need it are undecided", zap.String("source", o.Name), zap.Error(err))
 	}
 	return s, nil

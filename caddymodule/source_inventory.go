@@ -89,7 +89,7 @@ func (s *InventorySource) SourcePath() string { return s.Path }
 func (s *InventorySource) SourceName() string { return s.nameOr("inventory") }
 
 // NewSource opens the file's reader. It does not read the file yet.
-func (s *InventorySource) NewSource(caddy.Context) (source.Source, source.RunnerOptions, error) {
+func (s *InventorySource) NewSource(ctx caddy.Context) (source.Source, source.RunnerOptions, error) {
 	path, err := resolveErr(s.Path)
 	if err == nil {
 		err = s.check()
@@ -103,6 +103,7 @@ func (s *InventorySource) NewSource(caddy.Context) (source.Source, source.Runner
 	src, err := inventory.New(inventory.Options{
 		Path: path, Format: s.Format,
 		MaxFileAge: time.Duration(s.MaxFileAge), CheckInterval: time.Duration(s.CheckInterval),
+		Logger: sourceLogger(ctx).With("source", s.SourceName()),
 	})
 	o := source.RunnerOptions{Authoritative: true, Authority: decision.AuthorityFile, Poll: time.Second, Guards: s.limits()}
 	if s.CheckInterval > 0 {

@@ -21,6 +21,7 @@ func TestErrorsWithoutPlace(t *testing.T) {
 		{"forwarded certificate", `"forwarded_certificate": {"dialect": "rfc9440"}`, "forwarded_certificate: "},
 		{"forwarded certificate alone", `"forwarded_certificate": {"dialect": "rfc9440", "from": ["10.0.0.1"]}`, "forwarded_certificate needs a client_certificate"},
 		{"source", `"sources": [{"source": "inventory", "path": "nowhere.csv"}]`, "source inventory: nowhere.csv: "},
+		{"source that is a directory", `"sources": [{"source": "inventory", "path": "testdata"}]`, "source inventory: testdata: source inventory: not loaded: inventory file is a directory; correct"},
 		{"policy", `"policies": [{"name": "p", "lines": []}]`, "policy p requires nothing"},
 		{"requirement", `"policies": [{"name": "p", "lines": [{"words": ["require", "managed"]}]}]`, "require managed: no "},
 		{"step-up", `"step_ups": [{"name": "mfa"}]`, "step_up mfa has no for block"},

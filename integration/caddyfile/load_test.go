@@ -27,11 +27,19 @@ func bench(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, body := range map[string][]byte{"ca.pem": raw, "devices.json": inventory, "empty.pem": nil, "keys.json": []byte("{}")} {
+	for name, body := range map[string][]byte{
+		"ca.pem": raw, "devices.json": inventory, "empty.pem": nil, "keys.json": []byte("{}"),
+		"page.html": []byte("<html>sorry</html>\n"), "half.json": inventory[:len(inventory)/2],
+		"bad.csv": []byte("serial,compliance\nA1,compliant\n" + strings.Repeat("only one\n", 9)),
+	} {
 		err := os.WriteFile(filepath.Join(dir, name), body, 0o600)
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+	err = os.Mkdir(filepath.Join(dir, "fleet"), 0o700)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return dir
 }
@@ -105,6 +113,15 @@ func TestRefusedAtLoad(t *testing.T) {
 			want:   []string{"client_certificate (Caddyfile:7)", "intune_tenant"},
 		},
 		{name: "inventory missing", option: "source inventory no.csv\n" + network, want: []string{"source inventory (Caddyfile:7)", "no.csv"}},
+		{
+			name: "inventory is a directory", option: "source inventory fleet\n" + network,
+			want: []string{"source inventory (Caddyfile:7): fleet: source inventory: not loaded: inventory file is a directory; " +
+				"correct the file or its path: there is no snapshot of a last good one"},
+		},
+		{name: "inventory that is nothing we know", option: "source inventory page.html\n" + network, want: []string{"source inventory (Caddyfile:7): page.html: ", "header has no device id"}},
+		{name: "inventory that is empty", option: "source inventory empty.pem\n" + network, want: []string{"source inventory (Caddyfile:7): empty.pem: ", "inventory file is empty"}},
+		{name: "inventory that is cut off", option: "source inventory half.json\n" + network, want: []string{"source inventory (Caddyfile:7): half.json: ", "inventory file is cut off"}},
+		{name: "inventory of bad rows", option: "source inventory bad.csv\n" + network, want: []string{"source inventory (Caddyfile:7): bad.csv: ", "sweep rejected: 9 of 10 records are bad"}},
 		{name: "inventory from an empty variable", option: "source inventory {env.EMPTY}\n" + network, want: []string{"source inventory (Caddyfile:7)", "{env.EMPTY}"}},
 		{
 			name: "fact that the source does not report",

@@ -28,7 +28,13 @@ func TestDoctorCommand(t *testing.T) {
 		files = append(files, name)
 		return path
 	}
-	write("devices.csv", "serial,name,compliance\nA1,lt-one,compliant\nB2,lt-two,noncompliant\n")
+	const rows = "serial,name,compliance\nA1,lt-one,compliant\nB2,lt-two,noncompliant\n"
+	devices := write("devices.csv", rows)
+	rewrite := func(content string) {
+		if err := os.WriteFile(devices, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	caddyfile := func(name, more string) string {
 		return write(name, fmt.Sprintf(`{
 	compliance {
@@ -57,6 +63,11 @@ https://app.corp.example {
 
 	doctor().expect(t, 0, "source inventory (Caddyfile:8)", "2 devices, and no bad record", "site certificates",
 		"policy standard: allow", "lt-one", "0 faults, 0 warnings")
+	rewrite(strings.Replace(rows, "noncompliant", "complaint", 1))
+	doctor("--only", "inventory").expect(t, 2, "WARNING", "values that count as unknown: compliance 1 (unknown value, first in line 3)", "correct these words", "1 warning")
+	rewrite("page")
+	doctor().expect(t, 3, "FAULT    load", "source inventory (", "devices.csv: ", "FAULT    file", "header has no device id")
+	rewrite(rows)
 	doctor("--device", "serial=b2").expect(t, 0, "policy standard: block: noncompliant", "lt-two")
 	doctor("--device", "serial:B2", "--only", "inventory").expect(t, 0, "lt-two")
 	doctor("--device", "serial=C3").expect(t, 2, "WARNING", "no source has the device", "1 warning")

@@ -129,11 +129,16 @@ func TestExplainConfigurations(t *testing.T) {
 			run(t, dir, "", "explain", "--config", config, "--policy", "p").expect(t, 1, want)
 		})
 	}
-	// A file that cannot be read as an inventory loads, and the facts are undecided.
+	// A file that cannot be read as an inventory is refused like one that is missing.
 	write("none.csv", "nonsense\n1\n")
-	r := run(t, dir, "", "explain", "--config", "missing.Caddyfile", "--policy", "p", "--user", "u", "--device", goodID)
+	run(t, dir, "", "explain", "--config", "missing.Caddyfile", "--policy", "p", "--user", "u", "--device", goodID).
+		expect(t, 1, "source inventory (missing.Caddyfile:7): none.csv: ", "header has no device id", "correct the file or its path")
+	// What only a service knows is undecided offline, and the note says so.
+	write("remote.Caddyfile", "{\n\tcompliance {\n\t\tissuer corp https://idp.corp.example {\n\t\t\taudience a\n\t\t\tdevice_claim d entra\n\t\t}\n"+
+		"\t\tmicrosoft {\n\t\t\ttenant corp.example\n\t\t\tmanaged_identity\n\t\t}\n\t\tsource intune\n\t\tpolicy p {\n\t\t\trequire compliant\n\t\t}\n\t}\n}\n")
+	r := run(t, dir, "", "explain", "--config", "remote.Caddyfile", "--policy", "p", "--user", "u", "--device", goodID)
 	r.expect(t, 3, ": undecided")
-	if want := "note: nothing is known offline from source inventory (header has no device id"; !contains(r.errors, want) {
+	if want := "note: nothing is known offline from source intune (it is not a local file)"; !contains(r.errors, want) {
 		t.Errorf("no note %q: %s", want, r.errors)
 	}
 }

@@ -25,6 +25,30 @@ func TestOperate(t *testing.T) {
 		run(t, dir, "", "status", "--config", s.config()).expect(t, 0, "ready;")
 		run(t, dir, "", "compliance", "status", "--address", s.Admin).expect(t, 0, "ready;")
 	})
+	t.Run("status of odd values", func(t *testing.T) {
+		raw, err := os.ReadFile(s.inventory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		odd := strings.Replace(string(raw), `"noncompliant"`, `"complaint"`, 1)
+		if odd == string(raw) {
+			t.Fatal("nothing to replace")
+		}
+		write := func(content string) {
+			err := os.WriteFile(s.inventory+".new", []byte(content), 0o600)
+			if err == nil {
+				err = os.Rename(s.inventory+".new", s.inventory)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		const want = "source inventory has values that count as unknown: compliance 1 (unknown value)"
+		write(odd)
+		rig.Eventually(t, time.Minute, "status says so", func() bool { return contains(ask("status").out, want) })
+		write(string(raw))
+		rig.Eventually(t, time.Minute, "status says so no more", func() bool { return !contains(ask("status").out, want) })
+	})
 	t.Run("devices", func(t *testing.T) {
 		all := ask("devices")
 		all.expect(t, 0, "DEVICE", "entra:"+goodID+"  LAPTOP-GOOD", "2 shown; the sources have 2 records")

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +31,21 @@ type sourceStatus struct {
 		Why      string `json:"why"`
 		GoodNews int    `json:"good_news"`
 	} `json:"held"`
+	Bad      int `json:"bad"`
+	Counters struct {
+		Skipped []skippedValue `json:"skipped"`
+		Own     struct {
+			Skipped []struct {
+				First string `json:"first"`
+			} `json:"skipped"`
+		} `json:"own"`
+	} `json:"counters"`
+}
+
+type skippedValue struct {
+	Field  string `json:"field"`
+	Reason string `json:"reason"`
+	Count  int    `json:"count"`
 }
 
 func (s *stand) source() sourceStatus {
@@ -219,7 +236,7 @@ func TestWarmStart(t *testing.T) {
 				t.Error("the broken file is not reported")
 			}
 			s.Gateway.Kill()
-			// One flipped byte: the snapshot is refused, and nobody is let in on it.
+			// One flipped byte: the snapshot is refused, and nothing is left to start from.
 			raw, err := os.ReadFile(snapshot)
 			if err != nil {
 				t.Fatal(err)
@@ -228,18 +245,121 @@ func TestWarmStart(t *testing.T) {
 			if err := os.WriteFile(snapshot, raw, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s.Gateway = rig.Start(t, s.setup)
-			a := rig.Do(t, s.plain(), http.MethodGet, s.plainURL("/"), rig.Bearer(s.token(goodID, nil))...)
-			if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
-				t.Errorf("with a changed snapshot: status %d: %s", a.StatusCode, a.Body)
-			}
-			if a := rig.Do(t, s.plain(), http.MethodGet, s.plainURL("/.gatehouse/ready")); a.StatusCode != http.StatusServiceUnavailable || a.Body != "" {
-				t.Errorf("ready answers %d %q", a.StatusCode, a.Body)
-			}
-			g := rig.DoBody(t, s.client("h2", ""), http.MethodPost, s.url("/x"), "x", append(rig.Bearer(s.token(goodID, nil)), "Content-Type", "application/grpc")...)
-			if g.Header.Get("Grpc-Status") != "14" {
-				t.Errorf("grpc-status %q, want 14", g.Header.Get("Grpc-Status"))
-			}
+			refused(t, s, `: not loaded: inventory file`)
 		})
+	}
+}
+
+// refused checks that the gateway does not start, and that its message names the
+// source, the place of the source in the Caddyfile, the file and what is wrong.
+func refused(t *testing.T, s *stand, why string) {
+	t.Helper()
+	_, err := rig.TryStart(t, s.setup)
+	want := regexp.MustCompile(`source inventory \([^ )]*Caddyfile:[0-9]+\): ` + regexp.QuoteMeta(s.Inventory) + `: .*` + regexp.QuoteMeta(why) + `.*; correct the file or its path`)
+	if err == nil || !want.MatchString(err.Error()) {
+		t.Fatalf("the start ends with %v, want a message like %s", err, want)
+	}
+}
+
+// TestBrokenFileAtLoad: without a snapshot a file that nothing can be taken from
+// stops a start. At a reload it stops that, and the old configuration goes on.
+func TestBrokenFileAtLoad(t *testing.T) {
+	s := prepareStand(t, standOptions{})
+	good, err := os.ReadFile(s.Inventory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(content string) {
+		t.Helper()
+		if err := os.WriteFile(s.Inventory, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(string(good[:len(good)/2]))
+	refused(t, s, "cut off")
+	write(`{"version":1,"devices":[1,2,3,4,5,6]}`)
+	refused(t, s, "sweep rejected: 6 of 6 records are bad")
+	write(string(good))
+	s.Gateway = rig.Start(t, s.setup)
+
+	other := filepath.Join(filepath.Dir(s.Inventory), "other.csv")
+	if err := os.Mkdir(other, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.configure(standOptions{Compliance: "source inventory " + other + " {\nname other\n}"})
+	if err := s.Gateway.Reload(s.setup); err == nil || !strings.Contains(err.Error(), other+": source other: not loaded: inventory file is a directory") {
+		t.Errorf("reload: %v", err)
+	}
+	if n := s.code(goodID); n != http.StatusOK {
+		t.Errorf("status %d after the refused reload", n)
+	}
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(other, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.reload(); err != nil {
+		t.Errorf("reload with a good file: %v", err)
+	}
+	// A file that breaks later does not stand in the way of a reload.
+	write("nonsense")
+	rig.Eventually(t, time.Minute, "the broken file is reported", func() bool { return s.source().LastError != "" })
+	if err := s.reload(); err != nil {
+		t.Errorf("reload with a file that broke: %v", err)
+	}
+	if n := s.code(goodID); n != http.StatusOK {
+		t.Errorf("status %d after the file broke", n)
+	}
+}
+
+// TestSourceThatWasNeverRead: while a service was never read, what only it knows is
+// undecided, and the gateway not ready.
+func TestSourceThatWasNeverRead(t *testing.T) {
+	s := newStand(t, standOptions{
+		Policies:   "policy standard {\nrequire user\nrequire not malware\n}",
+		Directives: "compliance standard",
+		Compliance: fmt.Sprintf("source httpjson sensor {\nlist http://127.0.0.1:%d/devices\nmap entra_id /id\nmap malware /infected\n}", rig.FreePort(t)),
+	})
+	a := rig.Do(t, s.plain(), http.MethodGet, s.plainURL("/"), rig.Bearer(s.token(goodID, nil))...)
+	if a.StatusCode != http.StatusServiceUnavailable || a.Header.Get("Retry-After") == "" {
+		t.Errorf("status %d: %s", a.StatusCode, a.Body)
+	}
+	if a := rig.Do(t, s.plain(), http.MethodGet, s.plainURL("/.gatehouse/ready")); a.StatusCode != http.StatusServiceUnavailable || a.Body != "" {
+		t.Errorf("ready answers %d %q", a.StatusCode, a.Body)
+	}
+	g := rig.DoBody(t, s.client("h2", ""), http.MethodPost, s.url("/x"), "x", append(rig.Bearer(s.token(goodID, nil)), "Content-Type", "application/grpc")...)
+	if g.Header.Get("Grpc-Status") != "14" {
+		t.Errorf("grpc-status %q, want 14", g.Header.Get("Grpc-Status"))
+	}
+}
+
+// TestUnlistedWords: a word that nobody knows is unknown and refused, is no bad row,
+// and is counted until the file is mended.
+func TestUnlistedWords(t *testing.T) {
+	s := newStand(t, standOptions{})
+	const metric = `gatehouse_source_skipped_values{field="compliance",reason="unknown value",source="inventory"}`
+	rows := devices()
+	rows[0]["compliance"] = "complaint"
+	writeInventory(t, s.Inventory, rows)
+	rig.Eventually(t, time.Minute, "the word is counted", func() bool { n, ok := s.Gateway.Metric(metric); return ok && n == 1 })
+	if got := s.code(goodID); got != http.StatusForbidden {
+		t.Errorf("status %d for the device", got)
+	}
+	if st := s.source(); st.State != "ok" || st.Bad != 0 || st.Devices != len(rows) || len(st.Counters.Skipped) != 1 ||
+		st.Counters.Skipped[0] != (skippedValue{"compliance", "unknown value", 1}) || len(st.Counters.Own.Skipped) != 1 || st.Counters.Own.Skipped[0].First == "" {
+		t.Errorf("status %+v", st)
+	}
+	if want := `"inventory file has values that count as unknown","source":"inventory","values":"compliance 1 (unknown value, first in device `; !strings.Contains(s.Gateway.Log(), want) {
+		t.Errorf("the log does not say %s", want)
+	}
+	rows[0]["compliance"] = "compliant"
+	writeInventory(t, s.Inventory, rows)
+	rig.Eventually(t, time.Minute, "nothing is counted any more", func() bool {
+		_, ok := s.Gateway.Metric(metric)
+		return !ok && len(s.source().Counters.Skipped) == 0
+	})
+	if got := s.code(goodID); got != http.StatusOK {
+		t.Errorf("status %d after the file was mended", got)
 	}
 }

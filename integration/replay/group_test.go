@@ -50,6 +50,7 @@ type group struct {
 	name      string
 	feed      vectors.Feed
 	forwarded bool
+	users     bool // the feed that was never read is asked about users
 	entries   []entry
 }
 
@@ -75,9 +76,13 @@ func grouped(t testing.TB, vs []vectors.Vector, now time.Time) []*group {
 			}
 			key += fmt.Sprintf("_attesting_%d", attesting[text])
 		}
+		users := v.Feed == vectors.FeedMissing && strings.Contains(v.Policy, "user_risk")
+		if users {
+			key += "_users"
+		}
 		g := groups[key]
 		if g == nil {
-			g = &group{name: key, feed: v.Feed, forwarded: forwarded}
+			g = &group{name: key, feed: v.Feed, forwarded: forwarded, users: users}
 			groups[key] = g
 		}
 		prefix := fmt.Sprintf("v%d-", i)
@@ -158,9 +163,7 @@ func open(t testing.TB, g *group, now time.Time) *stage {
 // rest on a default.
 const maxFileAge = 26 * time.Hour
 
-// writeInventory writes the rows of the whole group and dates the file. A feed
-// that was never read is a file that breaks off: a gateway refuses to start
-// without a file, but serves with one that it cannot read.
+// writeInventory writes the rows of the whole group and dates the file.
 func (s *stage) writeInventory(t testing.TB, path string) {
 	t.Helper()
 	devices, users := []map[string]any{complete()}, []map[string]any{
@@ -175,9 +178,6 @@ func (s *stage) writeInventory(t testing.TB, path string) {
 		}
 	}
 	text, err := json.Marshal(map[string]any{"version": 1, "devices": devices, "users": users})
-	if s.feed == vectors.FeedMissing {
-		text = text[:len(text)/2]
-	}
 	if err == nil {
 		err = os.WriteFile(path, text, 0o600)
 	}
@@ -211,6 +211,30 @@ func complete() map[string]any {
 	}
 }
 
+// sources are the feed: the file, or for a feed that was never read services that
+// do not answer, because no gateway starts with a file that it cannot read.
+func (s *stage) sources(inventory string) string {
+	if s.feed != vectors.FeedMissing {
+		return "source inventory " + inventory + " {\nmax_file_age 26h\ncheck_interval 200ms\n}"
+	}
+	if s.users { // of whom only Entra tells; any file holds a secret for a service that is never asked
+		return "microsoft {\ntenant " + vectors.TenantID + "\nclient_id a\nclient_secret {file." + inventory + "}\n" +
+			"endpoint authority " + nowhere + "\nendpoint graph " + nowhere + "\n}\nsource entra {\npoll 1s\n}"
+	}
+	var b strings.Builder
+	b.WriteString("source httpjson devices {\npoll 1s\nlist " + nowhere + "/devices\nmap entra_id /id\n")
+	for _, name := range []string{
+		"platform", "os_version", "compliance", "managed", "lifecycle", "enabled", "trust", "ownership", "owner_upn", "encrypted", "updated",
+		"jailbroken", "apps", "antivirus", "firewall", "secure_boot", "supervised", "risk", "sensor", "exposure", "malware", "last_check_in",
+	} {
+		fmt.Fprintf(&b, "map %s /%s\n", name, name)
+	}
+	return b.String() + "}"
+}
+
+// nowhere is a port of this machine that nobody listens on.
+const nowhere = "https://127.0.0.1:1"
+
 // setup is the configuration: one site per vector.
 func (s *stage) setup(inventory string) rig.Setup {
 	var c, sites strings.Builder
@@ -233,12 +257,9 @@ func (s *stage) setup(inventory string) rig.Setup {
 			device_id serial serial_number
 			user_id san_upn
 		}
-		source inventory %s {
-			max_file_age 26h
-			check_interval 200ms
-		}
+		%s
 		decision_log all
-`, s.issuers["corp"].URL, s.issuers["corp"].JWKS, vectors.TenantID, s.issuers["entra"].JWKS, s.deviceCA.File, inventory)
+`, s.issuers["corp"].URL, s.issuers["corp"].JWKS, vectors.TenantID, s.issuers["entra"].JWKS, s.deviceCA.File, s.sources(inventory))
 	if s.forwarded {
 		c.WriteString("\nforwarded_certificate rfc9440 {\nfrom 127.0.0.1\n}\n")
 	}

@@ -19,7 +19,9 @@ type column struct {
 	at   int
 	name string
 	kind string // of an id; then set is nil
-	set  func(d *decision.Device, s string, now time.Time) error
+	// label is under which a word that no table lists is counted.
+	label uint8
+	set   func(d *decision.Device, s string, now time.Time) error
 }
 
 // layout is what a header says about the rows below it.
@@ -65,17 +67,18 @@ func decodeCSV(in *input, br *bufio.Reader, base int64, format string, now time.
 	if err := f.rows(to); err != nil {
 		return found{}, err
 	}
-	return found{facts: l.supplies}, nil
+	return found{facts: l.supplies, skipped: f.skipped}, nil
 }
 
 // row reads one device. Nothing in a row may end the reading of the others, so
 // a fault in our own code counts as a bad row as well.
-func (l *layout) row(fields []string, keys []decision.Key, now time.Time, v *decision.Verdict) (err error) {
+func (l *layout) row(fields []string, keys []decision.Key, now time.Time, to *result) (err error) {
 	defer func() {
 		if recover() != nil {
 			err = errors.New("row could not be read: internal error")
 		}
 	}()
+	v := &to.verdict
 	v.Keys = keys
 	for i := range l.columns {
 		c := &l.columns[i]
@@ -83,7 +86,7 @@ func (l *layout) row(fields []string, keys []decision.Key, now time.Time, v *dec
 		if c.set == nil {
 			err = addKey(&v.Device, c.kind, s)
 		} else {
-			err = c.set(&v.Device, s, now)
+			err = to.odd.note(c.label, c.set(&v.Device, s, now))
 		}
 		if err != nil {
 			return fmt.Errorf("column %s: %w", c.name, err)
@@ -150,7 +153,7 @@ func plainLayout(names []string) (*layout, error) {
 		if !ok {
 			return nil, fmt.Errorf("header has unknown column %q", excerpt(n))
 		}
-		l.columns = append(l.columns, column{at: i, name: n, set: fields[f].set})
+		l.columns = append(l.columns, column{at: i, name: n, label: uint8(f), set: fields[f].set})
 		l.supplies |= fields[f].supplies
 	}
 	switch {

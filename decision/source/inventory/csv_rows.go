@@ -27,6 +27,8 @@ type table struct {
 	comma  byte
 	layout *layout
 	now    time.Time
+	// skipped is written by the goroutine that called rows.
+	skipped tally
 }
 
 func (t *table) rows(to sink) error {
@@ -44,6 +46,7 @@ func (t *table) rows(to sink) error {
 			case r.err != nil:
 				to.bad(line(at), r.err)
 			default:
+				t.skipped.add(r.odd, func() string { return line(at) })
 				to.device(r.verdict)
 			}
 		}
@@ -151,7 +154,7 @@ func (t *table) worker() parser {
 		case len(fields) != t.width:
 			to.err = fmt.Errorf("row has %d fields, header has %d", len(fields), t.width)
 		default:
-			to.err = t.layout.row(fields, keys, t.now, &to.verdict)
+			to.err = t.layout.row(fields, keys, t.now, to)
 		}
 	}
 }

@@ -44,7 +44,11 @@ func (s *Source) Examine(ctx context.Context) source.Examination {
 		return x
 	}
 	x.Add(checkup.Ok(checkup.CheckFile, fmt.Sprintf("the file can be read (%d bytes)", got.stamp.size)))
-	x.Add(judgeRows(devices, users, bad, first), s.judgeAge(got))
+	x.Add(judgeRows(devices, users, bad, first))
+	if skipped := got.skipped.list(); len(skipped) > 0 {
+		x.Add(judgeWords(skipped))
+	}
+	x.Add(s.judgeAge(got))
 	return x
 }
 
@@ -72,6 +76,11 @@ func judgeRows(devices, users, bad int, first string) checkup.Finding {
 		return checkup.Warn(checkup.CheckRows, fmt.Sprintf("%s, and %d records that cannot be used; the first is %s", text, bad, first), fix)
 	}
 	return checkup.Ok(checkup.CheckRows, text+", and no bad record")
+}
+
+func judgeWords(skipped []Skipped) checkup.Finding {
+	return checkup.Warn(checkup.CheckRows, "values that count as unknown: "+describe(skipped),
+		"correct these words in what writes the file: what is unknown about a device does not count as good")
 }
 
 func (s *Source) judgeAge(got *reading) checkup.Finding {

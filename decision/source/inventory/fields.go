@@ -16,7 +16,8 @@ type field struct {
 	name string
 	// supplies is what a file with this field can report.
 	supplies decision.FactSet
-	// set reads a trimmed text, "" if the field is empty.
+	// set reads a trimmed text, "" if the field is empty. [errUnlisted] means
+	// that the value is unknown and counted; any other error makes a bad record.
 	set func(d *decision.Device, s string, now time.Time) error
 	// boolean fields also take JSON's true and false.
 	boolean bool
@@ -75,8 +76,9 @@ func tri(name string, f decision.Fact, at func(*decision.Device) *decision.Tri) 
 }
 
 func setPlatform(d *decision.Device, s string, _ time.Time) error {
-	d.Platform, _ = decision.ParsePlatform(s)
-	return nil
+	p, listed := decision.ParsePlatform(s)
+	d.Platform = p
+	return unlistedUnless(listed || saysUnknown(s))
 }
 
 func setVersion(d *decision.Device, s string, _ time.Time) (err error) {
@@ -85,8 +87,7 @@ func setVersion(d *decision.Device, s string, _ time.Time) (err error) {
 }
 
 func setCompliance(d *decision.Device, s string, _ time.Time) error {
-	d.Compliance = word(complianceWords, s)
-	return nil
+	return enum(&d.Compliance, complianceWords, s)
 }
 
 func setGrace(d *decision.Device, s string, _ time.Time) (err error) {
@@ -95,23 +96,19 @@ func setGrace(d *decision.Device, s string, _ time.Time) (err error) {
 }
 
 func setChannel(d *decision.Device, s string, _ time.Time) error {
-	d.Channel = word(channelWords, s)
-	return nil
+	return enum(&d.Channel, channelWords, s)
 }
 
 func setLifecycle(d *decision.Device, s string, _ time.Time) error {
-	d.Lifecycle = word(lifecycleWords, s)
-	return nil
+	return enum(&d.Lifecycle, lifecycleWords, s)
 }
 
 func setTrust(d *decision.Device, s string, _ time.Time) error {
-	d.Trust = word(trustWords, s)
-	return nil
+	return enum(&d.Trust, trustWords, s)
 }
 
 func setOwnership(d *decision.Device, s string, _ time.Time) error {
-	d.Ownership = word(ownershipWords, s)
-	return nil
+	return enum(&d.Ownership, ownershipWords, s)
 }
 
 func setOwnerID(d *decision.Device, s string, _ time.Time) (err error) {
@@ -125,25 +122,24 @@ func setOwnerUPN(d *decision.Device, s string, _ time.Time) (err error) {
 }
 
 func setRisk(d *decision.Device, s string, _ time.Time) error {
-	d.Risk = word(levelWords, s)
-	return nil
+	return enum(&d.Risk, levelWords, s)
 }
 
 func setSensor(d *decision.Device, s string, _ time.Time) error {
-	d.Sensor = word(sensorWords, s)
-	return nil
+	return enum(&d.Sensor, sensorWords, s)
 }
 
 func setExposure(d *decision.Device, s string, _ time.Time) error {
-	d.Exposure = word(levelWords, s)
-	if d.Exposure == decision.LevelCompromised {
-		d.Exposure = decision.LevelUnknown // not a degree of exposure
+	err := enum(&d.Exposure, levelWords, s)
+	if d.Exposure == decision.LevelCompromised { // not a degree of exposure
+		d.Exposure, err = decision.LevelUnknown, errUnlisted
 	}
-	return nil
+	return err
 }
 
 func setMalware(d *decision.Device, s string, _ time.Time) (err error) {
-	if d.Malware = word(malwareWords, s); d.Malware == decision.Unknown {
+	err = enum(&d.Malware, malwareWords, s)
+	if err != nil {
 		d.Malware, err = parseTri(s)
 	}
 	return err

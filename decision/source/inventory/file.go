@@ -67,6 +67,7 @@ type reading struct {
 	sum       [sha256.Size]byte // of the content
 	facts     decision.FactSet
 	generated time.Time // what the document says about itself; zero if it does not
+	skipped   tally     // values that count as unknown; not changed any more
 }
 
 // sink takes what a reader finds, in the order of the file.
@@ -93,9 +94,10 @@ func (s *Source) read(ctx context.Context, parse func(*input) (found, error)) (*
 	}
 	started := time.Now()
 	before := stampOf(info)
+	if err := regular(info); err != nil {
+		return nil, err
+	}
 	switch {
-	case !info.Mode().IsRegular():
-		return nil, errors.New("inventory file is not a regular file")
 	case before.size == 0:
 		return nil, errors.New("inventory file is empty")
 	case before.size > s.o.MaxBytes:
@@ -116,7 +118,7 @@ func (s *Source) read(ctx context.Context, parse func(*input) (found, error)) (*
 	if in.n < before.size {
 		return nil, fmt.Errorf("%w: %d of %d bytes", errTruncated, in.n, before.size)
 	}
-	got := &reading{stamp: before, settled: before.settled(started), facts: found.facts, generated: found.generated}
+	got := &reading{stamp: before, settled: before.settled(started), facts: found.facts, generated: found.generated, skipped: found.skipped}
 	in.sum.Sum(got.sum[:0])
 	return got, nil
 }

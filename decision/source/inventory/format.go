@@ -33,6 +33,7 @@ const bufferSize = 64 << 10
 type found struct {
 	facts     decision.FactSet
 	generated time.Time
+	skipped   tally
 }
 
 // decode reads a file of the given format, or of the one that it looks like.

@@ -15,6 +15,7 @@ import (
 type intuneColumn struct {
 	headers  []string
 	kind     string
+	field    string // under which a word that no table lists is counted
 	supplies decision.FactSet
 	set      func(d *decision.Device, s string, now time.Time) error
 }
@@ -28,19 +29,19 @@ var intuneColumns = []intuneColumn{
 	{headers: []string{"serial number", "serialnumber"}, kind: decision.KindSerial},
 	{headers: []string{"device name", "devicename"}, set: fields[fieldIndex["name"]].set},
 	{headers: []string{"model"}, set: fields[fieldIndex["model"]].set},
-	{headers: []string{"os", "devicetype"}, supplies: decision.Facts(decision.FactOS), set: setPlatform},
-	{headers: []string{"os version", "osversion"}, set: setVersion},
+	{headers: []string{"os", "devicetype"}, field: "platform", supplies: decision.Facts(decision.FactOS), set: setPlatform},
+	{headers: []string{"os version", "osversion"}, field: "os_version", set: setVersion},
 	{headers: []string{"last check-in", "lastcontact"}, supplies: decision.Facts(decision.FactCheckIn), set: setCheckIn},
-	{headers: []string{"compliance", "compliantstate"}, supplies: decision.Facts(decision.FactCompliance), set: setCompliance},
+	{headers: []string{"compliance", "compliantstate"}, field: "compliance", supplies: decision.Facts(decision.FactCompliance), set: setCompliance},
 	{headers: []string{"compliance grace period expiration", "ingraceperioduntil"}, set: setGrace},
-	{headers: []string{"managed by", "managementagent"}, supplies: decision.Facts(decision.FactManaged), set: setManagedBy},
-	{headers: []string{"ownership", "ownertype"}, supplies: decision.Facts(decision.FactOwnership), set: setOwnership},
-	{headers: []string{"device state", "managementstate"}, supplies: decision.Facts(decision.FactLifecycle), set: setDeviceState},
-	{headers: []string{"intune registered", "deviceregistrationstate"}, supplies: decision.Facts(decision.FactLifecycle), set: setRegistration},
-	{headers: []string{"supervised"}, supplies: decision.Facts(decision.FactSupervised), set: lenient(func(d *decision.Device) *decision.Tri { return &d.Supervised })},
-	{headers: []string{"encrypted"}, supplies: decision.Facts(decision.FactEncrypted), set: lenient(func(d *decision.Device) *decision.Tri { return &d.Encrypted })},
-	{headers: []string{"jailbroken"}, supplies: decision.Facts(decision.FactJailbroken), set: lenient(func(d *decision.Device) *decision.Tri { return &d.Jailbroken })},
-	{headers: []string{"jointype", "join type"}, supplies: decision.Facts(decision.FactTrust), set: setTrust},
+	{headers: []string{"managed by", "managementagent"}, field: "channel", supplies: decision.Facts(decision.FactManaged), set: setManagedBy},
+	{headers: []string{"ownership", "ownertype"}, field: "ownership", supplies: decision.Facts(decision.FactOwnership), set: setOwnership},
+	{headers: []string{"device state", "managementstate"}, field: "lifecycle", supplies: decision.Facts(decision.FactLifecycle), set: setDeviceState},
+	{headers: []string{"intune registered", "deviceregistrationstate"}, field: "registration", supplies: decision.Facts(decision.FactLifecycle), set: setRegistration},
+	{headers: []string{"supervised"}, field: "supervised", supplies: decision.Facts(decision.FactSupervised), set: lenient(func(d *decision.Device) *decision.Tri { return &d.Supervised })},
+	{headers: []string{"encrypted"}, field: "encrypted", supplies: decision.Facts(decision.FactEncrypted), set: lenient(func(d *decision.Device) *decision.Tri { return &d.Encrypted })},
+	{headers: []string{"jailbroken"}, field: "jailbroken", supplies: decision.Facts(decision.FactJailbroken), set: lenient(func(d *decision.Device) *decision.Tri { return &d.Jailbroken })},
+	{headers: []string{"jointype", "join type"}, field: "trust", supplies: decision.Facts(decision.FactTrust), set: setTrust},
 	{headers: []string{"userid", "user id"}, supplies: decision.Facts(decision.FactOwner), set: setOwnerID},
 	{headers: []string{"primary user upn", "upn"}, supplies: decision.Facts(decision.FactOwner), set: setOwnerUPN},
 }
@@ -72,7 +73,7 @@ func intuneLayout(names []string) (*layout, error) {
 		}
 		ids = ids || c.kind == decision.KindIntune || c.kind == decision.KindEntra
 		l.supplies |= c.supplies
-		l.columns = append(l.columns, column{at: at, name: names[at], kind: c.kind, set: c.set})
+		l.columns = append(l.columns, column{at: at, name: names[at], kind: c.kind, label: labelIndex[c.field], set: c.set})
 	}
 	switch {
 	case !ids:
@@ -87,7 +88,7 @@ func intuneLayout(names []string) (*layout, error) {
 // own channel reach a device without enrolling it, so they leave open whether
 // it is managed.
 func setManagedBy(d *decision.Device, s string, _ time.Time) error {
-	d.Channel = word(channelWords, s)
+	err := enum(&d.Channel, channelWords, s)
 	switch d.Channel {
 	case decision.ChannelIntune, decision.ChannelCoManaged, decision.ChannelConfigMgrAttached,
 		decision.ChannelConfigMgrOnly, decision.ChannelPartnerMDM:
@@ -96,26 +97,31 @@ func setManagedBy(d *decision.Device, s string, _ time.Time) error {
 		d.Managed = decision.No
 	case decision.ChannelUnknown, decision.ChannelMDEAttach, decision.ChannelEAS:
 	}
-	return nil
+	return err
 }
 
 // setDeviceState reads Graph managementState.
 func setDeviceState(d *decision.Device, s string, _ time.Time) error {
-	d.Lifecycle = decision.GraverLifecycle(d.Lifecycle, word(lifecycleWords, s))
-	return nil
+	return worsen(d, lifecycleWords, s)
 }
 
 // setRegistration reads Graph deviceRegistrationState; "registered" adds nothing.
 func setRegistration(d *decision.Device, s string, _ time.Time) error {
-	d.Lifecycle = decision.GraverLifecycle(d.Lifecycle, word(registrationWords, s))
-	return nil
+	return worsen(d, registrationWords, s)
 }
 
-// lenient reads True and False; whatever else a later export may say is unknown.
+// worsen joins what two columns say about the life of a device.
+func worsen(d *decision.Device, words map[string]decision.Lifecycle, s string) error {
+	v, listed := word(words, s)
+	d.Lifecycle = decision.GraverLifecycle(d.Lifecycle, v)
+	return unlistedUnless(listed)
+}
+
+// lenient reads True and False; whatever else a later export may say is unknown
+// and [errUnlisted].
 func lenient(at func(*decision.Device) *decision.Tri) func(*decision.Device, string, time.Time) error {
 	return func(d *decision.Device, s string, _ time.Time) error {
-		*at(d) = word(triWords, s)
-		return nil
+		return enum(at(d), triWords, s)
 	}
 }
 

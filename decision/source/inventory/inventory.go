@@ -1,10 +1,12 @@
 package inventory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +41,8 @@ type Options struct {
 	MaxBytes int64
 	// CheckInterval is how often Watch looks at the file. Default 1 s.
 	CheckInterval time.Duration
+	// Logger receives what operators should read; nil: nothing is logged.
+	Logger *slog.Logger
 	// Now is the clock; nil means time.Now. Return times with their monotonic
 	// reading where there is one.
 	Now func() time.Time
@@ -84,6 +88,7 @@ func New(o Options) (*Source, error) {
 	if o.CheckInterval == 0 {
 		o.CheckInterval = DefaultCheckInterval
 	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -138,6 +143,7 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 	if unchanged {
 		return source.ErrUnchanged
 	}
+	s.warn(got.skipped)
 	if future != nil {
 		sweep.Bad("file date", future)
 	}
@@ -150,7 +156,7 @@ func (s *Source) recheck(ctx context.Context, good *reading) (same bool, err err
 	got, err := s.read(ctx, func(in *input) (found, error) {
 		in.allow(in.size)
 		_, err := io.Copy(io.Discard, in)
-		return found{good.facts, good.generated}, err
+		return found{good.facts, good.generated, good.skipped}, err
 	})
 	if err != nil || got.sum != good.sum {
 		return false, err
@@ -230,10 +236,18 @@ func (s *Source) stat() (os.FileInfo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("inventory file: %w", reason(err))
 	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("inventory file is not a regular file")
+	return info, regular(info)
+}
+
+// regular refuses what cannot be read as a file to its end.
+func regular(info os.FileInfo) error {
+	switch {
+	case info.IsDir():
+		return errors.New("inventory file is a directory")
+	case !info.Mode().IsRegular():
+		return errors.New("inventory file is not a regular file")
 	}
-	return info, nil
+	return nil
 }
 
 // reason drops the path from a file error: callers name the source.

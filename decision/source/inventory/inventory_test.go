@@ -204,7 +204,7 @@ func TestRefusedFiles(t *testing.T) {
 		})
 	}
 	f := newFile(t, plainOne)
-	refuse("directory", filepath.Dir(f.path), Options{}, "regular")
+	refuse("directory", filepath.Dir(f.path), Options{}, "inventory file is a directory")
 	refuse("device", os.DevNull, Options{}, "regular")
 	refuse("missing", f.path+"x", Options{}, "no such file")
 	refuse("too large", f.path, Options{MaxBytes: 10}, "31 bytes, more than the limit of 10")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -32,6 +33,7 @@ type document struct {
 func decodeJSON(in *input, br *bufio.Reader, base int64, now time.Time, to sink) (found, error) {
 	d := &document{in: in, br: br, buf: make([]byte, 0, 2*bufferSize), offset: base, seen: map[string]bool{}}
 	var facts decision.FactSet
+	var skipped tally
 	err := pipe(func(s *splitter) error {
 		d.splitter = s
 		return d.read()
@@ -41,10 +43,12 @@ func decodeJSON(in *input, br *bufio.Reader, base int64, now time.Time, to sink)
 			if r.syntax != nil {
 				return r.syntax
 			}
+			place := func() string { return fmt.Sprintf("%s %d at byte %d", listOf(at.users), at.number, at.at) }
 			if err := emit(at.users, r, to); err != nil {
-				to.bad(fmt.Sprintf("%s %d at byte %d", listOf(at.users), at.number, at.at), err)
+				to.bad(place(), err)
 				continue
 			}
+			skipped.add(r.odd, place)
 			facts |= r.supplies
 		}
 		return nil
@@ -58,7 +62,7 @@ func decodeJSON(in *input, br *bufio.Reader, base int64, now time.Time, to sink)
 	if !d.any {
 		facts = decision.AllFacts // an empty list rules nothing out
 	}
-	return found{facts: facts, generated: d.generated}, nil
+	return found{facts: facts, generated: d.generated, skipped: skipped}, nil
 }
 
 // listOf names an element of one of the two lists.
@@ -310,7 +314,7 @@ func (d *document) wrong(what string) error {
 }
 
 // decodeUser reads one element of "users".
-func decodeUser(raw string) (u decision.UserRecord, supplies decision.FactSet, err error) {
+func decodeUser(raw string) (u decision.UserRecord, supplies decision.FactSet, odd oddities, err error) {
 	seen := map[string]bool{}
 	err = members(value(raw), func(name string, v value) error {
 		if seen[name] {
@@ -328,7 +332,9 @@ func decodeUser(raw string) (u decision.UserRecord, supplies decision.FactSet, e
 		case "risk":
 			supplies |= decision.Facts(decision.FactUserRisk)
 			s, err := v.text(false)
-			u.Risk = word(levelWords, s)
+			if err == nil {
+				err = odd.note(labelUserRisk, enum(&u.Risk, levelWords, strings.TrimSpace(s)))
+			}
 			return err
 		case "compromised":
 			supplies |= decision.Facts(decision.FactUserRisk)
@@ -339,5 +345,5 @@ func decodeUser(raw string) (u decision.UserRecord, supplies decision.FactSet, e
 	if err == nil && u.ObjectID == "" && u.UPN == "" {
 		err = errors.New("user has neither id nor upn")
 	}
-	return u, supplies, err
+	return u, supplies, odd, err
 }

@@ -32,13 +32,13 @@ const maxShape = 64
 func (r *reader) record(text string, at *record, keys []decision.Key, to *result) {
 	if at.users {
 		to.err = guard(func() (err error) {
-			to.user, to.supplies, err = decodeUser(text)
+			to.user, to.supplies, to.odd, err = decodeUser(text)
 			return err
 		})
 	} else {
 		to.verdict.Keys = keys
 		to.err = guard(func() (err error) {
-			to.supplies, err = r.device(text, &to.verdict.Device)
+			to.supplies, to.odd, err = r.device(text, &to.verdict.Device)
 			return err
 		})
 	}
@@ -83,7 +83,7 @@ func (r *reader) field(name string, nth int) (i int, ok bool) {
 // device reads one element of "devices". encoding/json would take a
 // member in any case and the last of two; here both are errors, because a
 // second "compliance" is a mistake at best.
-func (r *reader) device(raw string, d *decision.Device) (supplies decision.FactSet, err error) {
+func (r *reader) device(raw string, d *decision.Device) (supplies decision.FactSet, odd oddities, err error) {
 	var seen uint64 // bit i: fields[i]; then the structured members
 	once := func(bit int) error {
 		if seen&(1<<bit) != 0 {
@@ -106,7 +106,7 @@ func (r *reader) device(raw string, d *decision.Device) (supplies decision.FactS
 				return err
 			}
 			supplies |= f.supplies
-			return f.set(d, strings.TrimSpace(s), r.now)
+			return odd.note(uint8(i), f.set(d, strings.TrimSpace(s), r.now))
 		}
 		switch name {
 		case "ids":
@@ -124,14 +124,14 @@ func (r *reader) device(raw string, d *decision.Device) (supplies decision.FactS
 			if err := once(structured + 2); err != nil {
 				return err
 			}
-			return decodeSettings(val, d)
+			return odd.note(labelSettings, decodeSettings(val, d))
 		}
 		return errUnknownMember
 	})
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return supplies, fits(d)
+	return supplies, odd, fits(d)
 }
 
 // decodeIDs reads {"entra": "...", "KIND": "..."}; the first is the source's own.
@@ -183,12 +183,13 @@ func decodeOwner(v value, d *decision.Device) error {
 }
 
 // decodeSettings reads [{"name": "...", "policy": "...", "state": "..."}]. Those
-// beyond decision.MaxSettings are checked and dropped.
+// beyond decision.MaxSettings are checked and dropped: [errUnlisted].
 func decodeSettings(v value, d *decision.Device) error {
 	if v.null() {
 		return nil
 	}
-	return elements(v, func(i int, el value) error {
+	dropped := false
+	err := elements(v, func(i int, el value) error {
 		st, err := decodeSetting(el)
 		switch {
 		case err != nil:
@@ -197,9 +198,15 @@ func decodeSettings(v value, d *decision.Device) error {
 			return fmt.Errorf("setting %d has no name", i+1)
 		case len(d.Settings) < decision.MaxSettings:
 			d.Settings = append(d.Settings, st)
+		default:
+			dropped = true
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return unlistedUnless(!dropped)
 }
 
 func decodeSetting(v value) (st decision.Setting, err error) {

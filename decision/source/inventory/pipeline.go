@@ -40,8 +40,9 @@ type result struct {
 	verdict  decision.Verdict
 	user     decision.UserRecord
 	supplies decision.FactSet
-	err      error // why the record is bad
-	syntax   error // of the file: a broken quotation in CSV, anything in JSON
+	odd      oddities // of a record that is not bad
+	err      error    // why the record is bad
+	syntax   error    // of the file: a broken quotation in CSV, anything in JSON
 }
 
 // parser reads one record. keys has room for the ids of a device.

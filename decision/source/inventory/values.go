@@ -10,10 +10,10 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
-// fold reduces a spelling to its letters in lower case, so that "In grace
-// period", "in-grace-period" and "inGracePeriod" are one word. Only the
-// separators that exports use are dropped. A digit or any other character
-// makes it no word at all: "compliant?" must not read as compliant.
+// fold reduces a spelling to its letters in lower case and its digits, so that "In
+// grace period", "in-grace-period" and "inGracePeriod" are one word. Only the
+// separators that exports use are dropped. Any other character makes it no word
+// at all: "compliant?" must not read as compliant.
 func fold(buf *[40]byte, s string) []byte {
 	n := 0
 	for i := range len(s) {
@@ -21,7 +21,7 @@ func fold(buf *[40]byte, s string) []byte {
 		switch {
 		case 'A' <= c && c <= 'Z':
 			c += 'a' - 'A'
-		case 'a' <= c && c <= 'z':
+		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
 		case c == ' ' || c == '_' || c == '-' || c == '/' || c == '.':
 			continue
 		default:
@@ -36,10 +36,23 @@ func fold(buf *[40]byte, s string) []byte {
 	return buf[:n]
 }
 
-// word looks a spelling up. What is not listed is the zero value: unknown.
-func word[T any](words map[string]T, s string) (v T) {
+// word looks a spelling up. What is not listed is the zero value, unknown, and
+// false. The empty text is unknown on purpose, as are the words that a table
+// lists with the zero value.
+func word[T any](words map[string]T, s string) (v T, listed bool) {
+	if s == "" {
+		return v, true
+	}
 	var buf [40]byte
-	return words[string(fold(&buf, s))]
+	v, listed = words[string(fold(&buf, s))]
+	return v, listed
+}
+
+// enum sets a field by its table; [errUnlisted] if that does not list the word.
+func enum[T any](to *T, words map[string]T, s string) error {
+	v, listed := word(words, s)
+	*to = v
+	return unlistedUnless(listed)
 }
 
 // The spellings of the admin centre, of Graph v1.0 and beta, and our own.
@@ -59,6 +72,7 @@ var (
 		"configmanager":      decision.ComplianceDelegated,
 		"delegatedconfigmgr": decision.ComplianceDelegated,
 		"notmanaged":         decision.ComplianceNotManaged,
+		"unknown":            decision.ComplianceUnknown,
 	}
 	channelWords = map[string]decision.Channel{
 		"intune":                            decision.ChannelIntune,
@@ -66,6 +80,7 @@ var (
 		"intuneclient":                      decision.ChannelIntune,
 		"intuneaosp":                        decision.ChannelIntune,
 		"googleclouddevicepolicycontroller": decision.ChannelIntune,
+		"microsoft365managedmdm":            decision.ChannelIntune,
 		"easmdm":                            decision.ChannelIntune,
 		"mdmeas":                            decision.ChannelIntune,
 		"easintuneclient":                   decision.ChannelIntune,
@@ -84,6 +99,7 @@ var (
 		"microsoftdefenderforendpoint":      decision.ChannelMDEAttach,
 		"eas":                               decision.ChannelEAS,
 		"none":                              decision.ChannelNone,
+		"unknown":                           decision.ChannelUnknown,
 	}
 	// Canceled and failed actions leave a device as it was.
 	lifecycleWords = map[string]decision.Lifecycle{
@@ -104,8 +120,13 @@ var (
 		"pending":        decision.LifecyclePending,
 		"unhealthy":      decision.LifecycleUnhealthy,
 		"discovered":     decision.LifecycleDiscovered,
+		"unknown":        decision.LifecycleUnknown,
 	}
+	// A registration that is fine says nothing about the life of a device.
 	registrationWords = map[string]decision.Lifecycle{
+		"registered":                     decision.LifecycleUnknown,
+		"notregistered":                  decision.LifecycleUnknown,
+		"unknown":                        decision.LifecycleUnknown,
 		"revoked":                        decision.LifecycleRevoked,
 		"approvalpending":                decision.LifecyclePending,
 		"notregisteredpendingenrollment": decision.LifecyclePending,
@@ -130,12 +151,16 @@ var (
 		"entraregistered":            decision.TrustRegistered,
 		"microsoftentraregistered":   decision.TrustRegistered,
 		"none":                       decision.TrustNone,
+		"unknown":                    decision.TrustUnknown,
 	}
 	ownershipWords = map[string]decision.Ownership{
 		"corporate": decision.Corporate,
 		"company":   decision.Corporate,
 		"personal":  decision.Personal,
+		"unknown":   decision.OwnershipUnknown,
 	}
+	// A partner that has not reported or cannot (Graph partnerReportedThreatState),
+	// and a level that a licence hides (Graph riskLevel), leave the level open.
 	levelWords = map[string]decision.Level{
 		"none":           decision.LevelNone,
 		"clear":          decision.LevelNone,
@@ -148,6 +173,12 @@ var (
 		"high":           decision.LevelHigh,
 		"highseverity":   decision.LevelHigh,
 		"compromised":    decision.LevelCompromised,
+		"unknown":        decision.LevelUnknown,
+		"activated":      decision.LevelUnknown,
+		"deactivated":    decision.LevelUnknown,
+		"unresponsive":   decision.LevelUnknown,
+		"misconfigured":  decision.LevelUnknown,
+		"hidden":         decision.LevelUnknown,
 	}
 	sensorWords = map[string]decision.Sensor{
 		"active":                            decision.SensorActive,
@@ -161,10 +192,12 @@ var (
 		"misconfigured":                     decision.SensorMisconfigured,
 		"notonboarded":                      decision.SensorNotOnboarded,
 		"deactivated":                       decision.SensorDeactivated,
+		"unknown":                           decision.SensorUnknown,
 	}
 	triWords = map[string]decision.Tri{
 		"yes": decision.Yes, "true": decision.Yes, "y": decision.Yes,
 		"no": decision.No, "false": decision.No, "n": decision.No,
+		"unknown": decision.Unknown,
 	}
 	// malwareWords are what a threat state may say where yes or no is meant.
 	malwareWords = map[string]decision.Tri{
@@ -175,18 +208,13 @@ var (
 // parseTri reads yes, no, true, false, y, n, 1, 0, unknown and the empty text.
 func parseTri(s string) (decision.Tri, error) {
 	switch s {
-	case "":
-		return decision.Unknown, nil
 	case "1", "yes", "true":
 		return decision.Yes, nil
 	case "0", "no", "false":
 		return decision.No, nil
 	}
-	if t := word(triWords, s); t != decision.Unknown {
+	if t, listed := word(triWords, s); listed {
 		return t, nil
-	}
-	if strings.EqualFold(s, "unknown") {
-		return decision.Unknown, nil
 	}
 	return decision.Unknown, fmt.Errorf("%q is neither yes, no nor unknown", excerpt(s))
 }
@@ -286,11 +314,11 @@ func parsePast(s string, now time.Time) (time.Time, error) {
 	return t, err
 }
 
-// parseVersion reads a version. A text without a number is unknown, one with a
-// broken number is an error.
+// parseVersion reads a version. A text without a number is unknown and
+// [errUnlisted], one with a broken number another error.
 func parseVersion(s string) (decision.Version, error) {
 	if s == "" || s[0] < '0' || s[0] > '9' {
-		return decision.Version{}, nil
+		return decision.Version{}, unlistedUnless(saysUnknown(s))
 	}
 	return decision.ParseVersion(s)
 }
