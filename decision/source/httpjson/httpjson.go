@@ -68,13 +68,14 @@ type Options struct {
 	// Header is sent with every request, such as an API key of the service's
 	// own making.
 	Header map[string]string
-	// At most one credential: a bearer token, a file that holds one, a user and
-	// password, or client credentials. The file is read at every request, so
-	// that a new token counts at once.
+	// At most one credential: a bearer token, a file that holds one, a user with
+	// a password or a file that holds it, or client credentials. Files are read
+	// at every request, so that a new secret counts at once.
 	Bearer            string
 	BearerFile        string
 	Username          string
 	Password          string
+	PasswordFile      string
 	ClientCredentials *ClientCredentials
 
 	// RootCAs verify the service's certificate. Nil: the system's.
