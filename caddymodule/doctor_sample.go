@@ -37,6 +37,7 @@ func (d *doctor) sample(ctx context.Context, keys []decision.Key, named bool) (f
 	defer end()
 	d.app.directory = source.NewDirectory(runners, source.DirectoryOptions{}) // the app serves nobody else
 	asked := make([]map[decision.Key]bool, len(d.app.sources))
+	before := d.skipped()
 	var p *decision.Posture
 	linked := keys
 	for round := 0; round < maxRounds && len(linked) > 0; round++ { // by the ids that sources tell, too
@@ -45,7 +46,7 @@ func (d *doctor) sample(ctx context.Context, keys []decision.Key, named bool) (f
 		linked = slices.DeleteFunc(slices.Clone(p.Keys), func(k decision.Key) bool { return slices.Contains(keys, k) })
 		keys = append(keys, linked...)
 	}
-	add(d.whoKnows(p, asked)...)
+	add(d.whoKnows(p, asked, before)...)
 	if !p.Known() {
 		fix := "try again; the listing that named it may be older than its removal"
 		if named {
@@ -107,14 +108,47 @@ func lookUp(ctx context.Context, runners []*source.Runner, keys []decision.Key, 
 	return all
 }
 
-// whoKnows says which sources have the device.
-func (d *doctor) whoKnows(p *decision.Posture, asked []map[decision.Key]bool) (all []checkup.Finding) {
+// skipped are, for each source, how many values it could not use so far.
+func (d *doctor) skipped() []map[source.SkippedValue]uint64 {
+	all := make([]map[source.SkippedValue]uint64, len(d.app.sources))
+	for i, s := range d.app.sources {
+		all[i] = map[source.SkippedValue]uint64{}
+		c, ok := s.src.(source.Counting)
+		if !ok {
+			continue
+		}
+		for _, v := range c.Counters().Skipped {
+			all[i][source.SkippedValue{Field: v.Field, Reason: v.Reason}] = v.Count
+		}
+	}
+	return all
+}
+
+// unusable names the values that a source could not use since before: those of the
+// sample device, for it is asked for nothing else meanwhile.
+func unusable(before, after map[source.SkippedValue]uint64) string {
+	var all []string
+	for v, n := range after {
+		if n > before[v] {
+			all = append(all, v.Field+" ("+v.Reason+")")
+		}
+	}
+	if len(all) == 0 {
+		return ""
+	}
+	slices.Sort(all)
+	return "; counts as unknown: " + strings.Join(all, ", ")
+}
+
+// whoKnows says which sources have the device, and what of it they could not use.
+func (d *doctor) whoKnows(p *decision.Posture, asked []map[decision.Key]bool, before []map[source.SkippedValue]uint64) (all []checkup.Finding) {
+	after := d.skipped()
 	for i, s := range d.app.sources {
 		name := s.runner.Name()
 		at := slices.IndexFunc(p.Evidence, func(e decision.Evidence) bool { return e.State.Name == name })
 		switch {
 		case at >= 0 && p.Evidence[at].Found:
-			all = append(all, checkup.Ok(checkup.CheckLookup, "source "+name+" has the device"))
+			all = append(all, checkup.Ok(checkup.CheckLookup, "source "+name+" has the device"+unusable(before[i], after[i])))
 		case asked[i] != nil || s.runner.State().Loaded() && !s.remote:
 			all = append(all, checkup.Skip(checkup.CheckLookup, "source "+name+" does not have the device, or said nothing"))
 		default:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +39,8 @@ type HTTPJSONSource struct {
 	Header map[string]string `json:"header,omitempty"`
 	// Bearer is one placeholder with a token. A file is read at every request.
 	Bearer string `json:"bearer,omitempty"`
-	// Username and Password (one placeholder) for basic authentication.
+	// Username and Password (one placeholder) for basic authentication. A file is
+	// read at every request.
 	Username string `json:"username,omitempty"`
 	Password string `json:"password,omitempty"`
 	// ClientCredentials gets tokens by OAuth 2.
@@ -79,7 +81,7 @@ type HTTPJSONList struct {
 type ClientCredentials struct {
 	TokenURL string `json:"token_url"`
 	ClientID string `json:"client_id"`
-	// ClientSecret is one placeholder.
+	// ClientSecret is one placeholder. A file is read at every sign-in.
 	ClientSecret string `json:"client_secret"`
 	Scope        string `json:"scope,omitempty"`
 }
@@ -293,25 +295,33 @@ func templated(v string) (string, error) {
 	return out, failed
 }
 
+// secret has a secret resolved now, or its file read whenever it is needed.
+func secret(to map[*string]string, placeholder string, now, file *string) {
+	path, ok := fileOf(placeholder)
+	if ok {
+		*file = path
+	} else {
+		to[now] = placeholder
+	}
+}
+
 // options are the source's, with placeholders replaced by resolve.
 func (s *HTTPJSONSource) options(resolve func(string) (string, error)) (httpjson.Options, error) {
 	o := httpjson.Options{
 		Name: s.Name, Item: s.Item, Kinds: s.Kinds, NotFound: s.NotFound, Username: s.Username, Timeout: time.Duration(s.Timeout),
 	}
-	err := s.Portal.check()
+	err := s.checkPortal()
 	if err != nil {
 		return o, err
 	}
-	for _, secret := range []string{s.Bearer, s.Password} {
-		if secret != "" && !isPlaceholder(secret) {
+	for _, v := range []string{s.Bearer, s.Password} {
+		if v != "" && !isPlaceholder(v) {
 			return o, errors.New("a secret " + readable)
 		}
 	}
-	bearer := s.Bearer
-	if file, ok := fileOf(s.Bearer); ok {
-		o.BearerFile, bearer = file, ""
-	}
-	to := map[*string]string{&o.URL: s.URL, &o.Bearer: bearer, &o.Password: s.Password}
+	to := map[*string]string{&o.URL: s.URL}
+	secret(to, s.Bearer, &o.Bearer, &o.BearerFile)
+	secret(to, s.Password, &o.Password, &o.PasswordFile)
 	if l := s.List; l != nil {
 		o.Items, o.FirstPage, o.Next, o.NextParameter, o.MaxPages = l.Items, l.FirstPage, l.Next, l.NextParameter, l.MaxPages
 		to[&o.ListURL] = l.URL
@@ -322,7 +332,7 @@ func (s *HTTPJSONSource) options(resolve func(string) (string, error)) (httpjson
 		}
 		o.ClientCredentials = &httpjson.ClientCredentials{Scope: c.Scope}
 		to[&o.ClientCredentials.TokenURL], to[&o.ClientCredentials.ClientID] = c.TokenURL, c.ClientID
-		to[&o.ClientCredentials.ClientSecret] = c.ClientSecret
+		secret(to, c.ClientSecret, &o.ClientCredentials.ClientSecret, &o.ClientCredentials.SecretFile)
 	}
 	for to, from := range to {
 		v, err := resolve(from)
@@ -367,6 +377,20 @@ func (s *HTTPJSONSource) options(resolve func(string) (string, error)) (httpjson
 		err = checkHTTPJSON(o)
 	}
 	return o, err
+}
+
+// checkPortal refuses a portal that no page would name: a system is taken for the
+// manager of a device only if it says that the device is managed, or by what channel.
+func (s *HTTPJSONSource) checkPortal() error {
+	err := s.Portal.check()
+	if err != nil || s.Portal == nil {
+		return err
+	}
+	if !slices.ContainsFunc(s.Map, func(f HTTPJSONField) bool { return f.Name == "managed" || f.Name == "channel" }) {
+		return errors.New("portal: no page would name it, because nothing says that this system manages its devices: " +
+			"add `map managed true`, or map managed to where the service tells it")
+	}
+	return nil
 }
 
 // checkHTTPJSON makes the source and lets it go: it alone knows what is wrong.

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source/httpjson"
 	"github.com/gatehouse-project/gatehouse/decision/source/microsoft"
 )
 
@@ -69,5 +71,76 @@ func TestReadmeSources(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: the table has the facts %q, the source %q", name, want, got)
 		}
+	}
+}
+
+// firstCells are the words in code spans in the first cells of a table's rows.
+func firstCells(table string) []string {
+	var all []string
+	for line := range strings.Lines(table) {
+		cell, row := strings.CutPrefix(line, "| ")
+		cell, _, _ = strings.Cut(cell, " | ")
+		if !row || !strings.HasPrefix(cell, "`") {
+			if len(all) > 0 {
+				return all // the end of the table
+			}
+			continue
+		}
+		for i, span := range strings.Split(cell, "`") {
+			if i%2 == 1 {
+				all = append(all, span)
+			}
+		}
+	}
+	return all
+}
+
+// chapter is the text of a page behind a heading.
+func chapter(t *testing.T, file, heading string) string {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	_, text, found := strings.Cut(string(raw), "\n## "+heading+"\n")
+	if err != nil || !found {
+		t.Fatalf("%s has no section %q: %v", file, heading, err)
+	}
+	return text
+}
+
+// TestReadmeHTTPJSON compares the tables of examples/httpjson/README.md with the words
+// that the parser takes, and with the fields that a map can fill.
+func TestReadmeHTTPJSON(t *testing.T) {
+	const file = "../examples/httpjson/README.md"
+	err := new(HTTPJSONSource).UnmarshalCaddyfile(caddyfile.NewTestDispenser("mdm {\nno-such-word\n}"))
+	if err == nil {
+		t.Fatal("an unknown word is accepted")
+	}
+	_, known, _ := strings.Cut(err.Error(), "known: ")
+	known, _, _ = strings.Cut(known, ", at ")
+	want := append(strings.Split(known, ", "), "URL")
+	var got []string
+	for _, cell := range firstCells(chapter(t, file, "Words")) {
+		word, _, _ := strings.Cut(cell, " ")
+		if cell == "guards off" {
+			word = "guards"
+		}
+		got = append(got, word)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the table has the words %q, the parser %q", got, want)
+	}
+	for _, word := range []string{"items", "first_page", "next", "max_pages"} {
+		if !strings.Contains(chapter(t, file, "Words"), "`"+word+" ") {
+			t.Errorf("the table does not describe %s of list", word)
+		}
+	}
+	_, fields, _ := strings.Cut(chapter(t, file, "The map"), "| field | takes |")
+	got = firstCells(fields)
+	want = append([]string{"entra_id", "intune_id", "serial", "id:KIND"}, httpjson.FieldNames()...)
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("the table has the fields %q, the source %q", got, want)
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 // inventory writes three devices in the JSON format of the inventory source.
 func inventory(f folder, now time.Time) error {
-	type object = map[string]any
 	device := func(id, name, compliance string, more object) object {
 		d := object{
 			"ids": object{"entra": id}, "name": name, "platform": "windows", "os_version": "10.0.26100.2314",

@@ -12,6 +12,7 @@ const (
 	goodID  = "11111111-1111-4111-8111-111111111111" // healthy
 	badID   = "22222222-2222-4222-8222-222222222222" // not encrypted, firewall off
 	graceID = "33333333-3333-4333-8333-333333333333" // noncompliant, but still in its grace period
+	newID   = "44444444-4444-4444-8444-444444444444" // nobody knows it
 )
 
 func main() {
@@ -34,7 +35,7 @@ func generate(dir string, now time.Time) error {
 		return err
 	}
 	out := folder(dir)
-	for _, step := range []func(folder, time.Time) error{tokens, certificates, inventory, trial} {
+	for _, step := range []func(folder, time.Time) error{tokens, certificates, inventory, service, trial} {
 		err := step(out, now)
 		if err != nil {
 			return err

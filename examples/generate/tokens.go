@@ -32,6 +32,7 @@ func tokens(f folder, now time.Time) error {
 		"good.header":   {"deviceid": goodID},
 		"bad.header":    {"deviceid": badID},
 		"grace.header":  {"deviceid": graceID},
+		"new.header":    {"deviceid": newID},
 		"mfa.header":    {"deviceid": goodID, "acr": "urn:example:mfa"},
 		"nobody.header": {"deviceid": goodID, "groups": []string{}},
 	} {

@@ -175,6 +175,7 @@ func TestSourcesInJSONAreStrict(t *testing.T) {
 		{"httpjson field", `"from":"/m"`, `"pointer":"/m"`, `unknown field "pointer"`},
 		{"portal without a name", `"kinds":["serial"]`, `"kinds":["serial"],"portal":{"url":"https://mdm.corp.example"}`, "portal: the name must be"},
 		{"portal without TLS", `"kinds":["serial"]`, `"kinds":["serial"],"portal":{"name":"Hub","url":"http://mdm.corp.example"}`, "portal: the address must be an https URL"},
+		{"portal that no page names", `"map":[{"name":"managed","from":"/m"}]`, `"portal":{"name":"Hub"},"map":[{"name":"encrypted","from":"/e"}]`, "portal: no page would name it"},
 		{"portal field", `"kinds":["serial"]`, `"kinds":["serial"],"portal":{"name":"Hub","link":"x"}`, `unknown field "link"`},
 		{"httpjson without name", `"name":"mdm",`, ``, "it needs a name"},
 	}

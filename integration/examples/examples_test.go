@@ -72,7 +72,7 @@ func runExample(t *testing.T, from, generate string) {
 	dir := t.TempDir()
 	ports := strings.NewReplacer(
 		":9080", fmt.Sprintf(":%d", rig.FreePort(t)), ":9443", fmt.Sprintf(":%d", rig.FreePort(t)),
-		":2019", fmt.Sprintf(":%d", rig.FreePort(t)),
+		":2019", fmt.Sprintf(":%d", rig.FreePort(t)), ":9081", fmt.Sprintf(":%d", rig.FreePort(t)),
 	)
 	read := func(name string) string {
 		raw, err := os.ReadFile(filepath.Join(from, name))
@@ -93,9 +93,12 @@ func runExample(t *testing.T, from, generate string) {
 			sh(t, dir, generate+" data")
 		case strings.HasPrefix(c.line, "go run ../../cmd/gatehouse run"):
 			start(t, dir, strings.Fields(c.line)[3:], ports.Replace("http://127.0.0.1:2019/compliance/status"))
-		case strings.HasPrefix(c.line, "curl "):
-			asked++
-			got := sh(t, dir, ports.Replace(c.line))
+		case strings.HasPrefix(c.line, "curl "), strings.HasPrefix(c.line, "touch "), strings.HasPrefix(c.line, "sleep "),
+			strings.HasPrefix(c.line, "go run ../../cmd/gatehouse "):
+			if strings.HasPrefix(c.line, "curl ") {
+				asked++
+			}
+			got := sh(t, dir, ports.Replace(strings.Replace(c.line, "go run ../../cmd/gatehouse", rig.Binary(t), 1)))
 			if !matches(got, c.want) {
 				t.Errorf("%s\ngot:\n%s\nwant:\n%s", c.line, got, c.want)
 			}

@@ -23,6 +23,7 @@ const (
 	bearerText
 	bearerFile
 	basic
+	basicFile
 	oauth
 )
 
@@ -43,7 +44,10 @@ func newCredential(o *Options) (credential, error) {
 	if o.BearerFile != "" {
 		found = append(found, credential{kind: bearerFile, text: o.BearerFile})
 	}
-	if o.Username != "" || o.Password != "" {
+	if o.PasswordFile != "" {
+		found = append(found, credential{kind: basicFile, user: o.Username, text: o.PasswordFile})
+	}
+	if o.Password != "" || o.Username != "" && o.PasswordFile == "" {
 		found = append(found, credential{kind: basic, user: o.Username, text: o.Password})
 	}
 	if o.ClientCredentials != nil {
@@ -54,7 +58,7 @@ func newCredential(o *Options) (credential, error) {
 		found = append(found, credential{kind: oauth, user: o.ClientCredentials.ClientID, tokens: t})
 	}
 	if len(found) > 1 {
-		return credential{}, errors.New("more than one of bearer token, bearer token file, user and client credentials")
+		return credential{}, errors.New("more than one of bearer token, password and client credentials, or of a secret and its file")
 	}
 	if len(found) == 0 {
 		return credential{}, nil
@@ -63,9 +67,10 @@ func newCredential(o *Options) (credential, error) {
 	switch {
 	case c.kind == bearerText && checkToken(c.text) != nil:
 		return credential{}, checkToken(c.text)
-	case c.kind == basic && (c.user == "" || c.text == ""):
+	case c.kind != basic && c.kind != basicFile:
+	case c.user == "" || c.text == "":
 		return credential{}, errors.New("user and password are needed together")
-	case c.kind == basic && strings.ContainsRune(c.user, ':'):
+	case strings.ContainsRune(c.user, ':'):
 		return credential{}, errors.New("user name contains a colon") // RFC 7617 section 2
 	}
 	return c, nil
@@ -78,7 +83,7 @@ func (c credential) String() string {
 		return "the bearer token"
 	case bearerFile:
 		return "the bearer token of file " + c.text
-	case basic:
+	case basic, basicFile:
 		return "the user " + strconv.Quote(c.user)
 	case oauth:
 		return "the client " + strconv.Quote(c.user)
@@ -98,6 +103,13 @@ func (c credential) apply(req *http.Request, by *client) (token string, err erro
 	case basic:
 		req.SetBasicAuth(c.user, c.text)
 		return "", nil
+	case basicFile:
+		password, err := readSecret(c.text)
+		if err != nil {
+			return "", fmt.Errorf("password file: %w", err)
+		}
+		req.SetBasicAuth(c.user, password)
+		return "", nil
 	case bearerText:
 		token = c.text
 	case bearerFile:
@@ -116,6 +128,32 @@ func (c credential) apply(req *http.Request, by *client) (token string, err erro
 // readToken reads a token from a file. A file that is being written gives an
 // error or a token that the service refuses; the next request reads it again.
 func readToken(path string) (string, error) {
+	text, err := readFile(path)
+	if err != nil {
+		return "", err
+	}
+	token := strings.TrimSpace(text)
+	return token, checkToken(token)
+}
+
+// readSecret reads a password from a file. Spaces may belong to it, line ends at
+// its end do not.
+func readSecret(path string) (string, error) {
+	text, err := readFile(path)
+	secret := strings.TrimRight(text, "\r\n")
+	switch {
+	case err != nil:
+		return "", err
+	case secret == "":
+		return "", fmt.Errorf("%s is empty", path)
+	case len(secret) > maxSecret:
+		return "", fmt.Errorf("%s is longer than %d bytes", path, maxSecret)
+	}
+	return secret, nil
+}
+
+// readFile reads a regular file, or enough of a larger one to see that it is.
+func readFile(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return "", err
@@ -129,11 +167,7 @@ func readToken(path string) (string, error) {
 		return "", fmt.Errorf("%s is not a regular file", path)
 	}
 	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if err != nil {
-		return "", err
-	}
-	token := strings.TrimSpace(string(b))
-	return token, checkToken(token)
+	return string(b), err
 }
 
 // checkToken accepts what can stand in a header as one word.

@@ -61,6 +61,75 @@ func TestBearerFileIsReadAnew(t *testing.T) {
 	}
 }
 
+// TestSecretFilesAreReadAnew: a password is read at every request, a client secret at
+// every sign-in.
+func TestSecretFilesAreReadAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	var got string
+	s := fixed(t, func(w http.ResponseWriter, r *http.Request) {
+		switch user, password, basic := r.BasicAuth(); {
+		case r.URL.Path == "/token":
+			got = r.FormValue("client_secret")
+			write("", `{"access_token": "t", "expires_in": 1}`)(w, r)
+		case basic:
+			got = user + ":" + password
+			write("", fine)(w, r)
+		default:
+			write("", fine)(w, r)
+		}
+	})
+	sources := map[string]func(*Options){
+		"gate:": func(o *Options) { o.Username, o.PasswordFile = "gate", path },
+		"": func(o *Options) {
+			o.ClientCredentials = &ClientCredentials{TokenURL: s.URL + "/token", ClientID: "gate", SecretFile: path}
+		},
+	}
+	for user, change := range sources {
+		for _, tt := range []struct{ content, want, err string }{
+			{"one\n", "one", ""},
+			{" t w o \r\n", " t w o ", ""},
+			{"\n", "", "is empty"},
+			{strings.Repeat("x", maxSecret+1), "", "longer than"},
+		} {
+			err := os.WriteFile(path, []byte(tt.content), 0o600)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := good()
+			o.URL, o.RootCAs = s.URL+"/{id}", s.pool()
+			change(&o)
+			l, ok := build(t, o).(source.Looker)
+			if !ok {
+				t.Fatal("source is no Looker")
+			}
+			got = ""
+			_, err = l.Lookup(t.Context(), sn1)
+			if tt.err == "" && (err != nil || got != user+tt.want) {
+				t.Errorf("user %q, content %.10q: sent %q, %v; want %q", user, tt.content, got, err, user+tt.want)
+			}
+			if tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err) || got != "") {
+				t.Errorf("user %q, content %.10q: sent %q, error %v; want %q", user, tt.content, got, err, tt.err)
+			}
+		}
+	}
+	// One source goes on with what the file holds now.
+	o := good()
+	o.URL, o.RootCAs, o.Username, o.PasswordFile = s.URL+"/{id}", s.pool(), "gate", path
+	l, ok := build(t, o).(source.Looker)
+	if !ok {
+		t.Fatal("source is no Looker")
+	}
+	for _, want := range []string{"old", "new"} {
+		err := os.WriteFile(path, []byte(want), 0o600)
+		if err == nil {
+			_, err = l.Lookup(t.Context(), sn1)
+		}
+		if err != nil || got != "gate:"+want {
+			t.Errorf("sent %q, %v; want gate:%s", got, err, want)
+		}
+	}
+}
+
 // exchange answers requests without a network, for bubbles of synctest.
 type exchange func(*http.Request) (*http.Response, error)
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -68,13 +69,14 @@ type Options struct {
 	// Header is sent with every request, such as an API key of the service's
 	// own making.
 	Header map[string]string
-	// At most one credential: a bearer token, a file that holds one, a user and
-	// password, or client credentials. The file is read at every request, so
-	// that a new token counts at once.
+	// At most one credential: a bearer token, a file that holds one, a user with
+	// a password or a file that holds it, or client credentials. Files are read
+	// at every request, so that a new secret counts at once.
 	Bearer            string
 	BearerFile        string
 	Username          string
 	Password          string
+	PasswordFile      string
 	ClientCredentials *ClientCredentials
 
 	// RootCAs verify the service's certificate. Nil: the system's.
@@ -140,6 +142,7 @@ type point struct {
 	device   *template
 	maxBytes int64 // of the answer about one device
 	listing  listing
+	lastList atomic.Pointer[[]source.SkippedValue] // of the last complete list
 }
 
 // The three shapes of a source. A Runner asks the type what a source can do.
@@ -198,18 +201,36 @@ func (p *point) Facts() decision.FactSet { return p.mapping.facts }
 func (p *point) Unknowns() []Unknown { return p.mapping.unknowns() }
 
 // Counters implements [source.Counting]. A field that the service leaves out of an
-// answer is no fault and not counted here.
+// answer is no fault and not counted here. With a list it counts what the last complete
+// one had, and single devices that were asked for meanwhile; without, since the start.
 func (p *point) Counters() source.Counters {
 	unknowns := p.mapping.unknowns()
 	c := source.Counters{Own: struct {
 		Unknowns []Unknown `json:"unknowns,omitempty"`
-	}{unknowns}}
-	for _, u := range unknowns {
-		if u.Reason != reasonNames[absent] {
-			c.Skipped = append(c.Skipped, source.SkippedValue{Field: u.Field, Reason: u.Reason, Count: u.Count})
-		}
+	}{unknowns}, Skipped: skipped(nil, unknowns)}
+	if last := p.lastList.Load(); last != nil {
+		c.Skipped = *last
 	}
 	return c
+}
+
+// skipped are the values that could not be used since before.
+func skipped(before, now []Unknown) (all []source.SkippedValue) {
+	for _, u := range now {
+		if u.Reason == reasonNames[absent] {
+			continue
+		}
+		n := u.Count
+		for _, old := range before {
+			if old.Field == u.Field && old.Reason == u.Reason {
+				n -= old.Count
+			}
+		}
+		if n > 0 {
+			all = append(all, source.SkippedValue{Field: u.Field, Reason: u.Reason, Count: n})
+		}
+	}
+	return all
 }
 
 // Close gives idle connections back.

@@ -44,9 +44,12 @@ type page struct {
 // sync lists all devices into sweep. A page that cannot be read ends it: half a
 // list would look like devices removed.
 func (p *point) sync(ctx context.Context, sweep *source.Sweep) error {
+	before := p.mapping.unknowns()
 	if err := p.list(ctx, sweep); err != nil {
 		return fmt.Errorf("%s: %w", p.name, err)
 	}
+	now := skipped(before, p.mapping.unknowns())
+	p.lastList.Store(&now)
 	return nil
 }
 

@@ -129,6 +129,43 @@ func TestListCountsBadRows(t *testing.T) {
 	}
 }
 
+// TestListCountsAnew: the metric tells how many devices have a word without a meaning
+// now, not how often they were listed.
+func TestListCountsAnew(t *testing.T) {
+	body := ""
+	s := lister(t, func(*http.Request) (*http.Response, error) { return response(200, body), nil }, nil)
+	counting, ok := s.(source.Counting)
+	if !ok {
+		t.Fatal("source counts nothing")
+	}
+	odd, fine := `{"serial": "SN1", "status": "odd"}`, `{"serial": "SN2", "status": "compliant"}`
+	for i, tt := range []struct {
+		body string
+		fail bool
+		want uint64
+	}{
+		{`{"rows": [` + odd + `,` + fine + `]}`, false, 1},
+		{`{"rows": [` + odd + `,` + fine + `]}`, false, 1},
+		{`{"rows": [` + odd + `,`, true, 1}, // half a list says nothing
+		{`{"rows": [` + fine + `]}`, false, 0},
+	} {
+		body = tt.body
+		err := s.Sync(t.Context(), source.NewSweep(0))
+		if (err != nil) != tt.fail {
+			t.Errorf("list %d: %v", i, err)
+		}
+		var got uint64
+		for _, v := range counting.Counters().Skipped {
+			if v.Field == "compliance" && v.Reason == "unlisted" {
+				got += v.Count
+			}
+		}
+		if got != tt.want {
+			t.Errorf("list %d: %d values are skipped, want %d", i, got, tt.want)
+		}
+	}
+}
+
 func TestListStatuses(t *testing.T) {
 	for code, want := range map[int]string{404: "no such list", 401: "refuses", 500: "status 500", 302: "redirects"} {
 		s := lister(t, func(*http.Request) (*http.Response, error) { return response(code, ""), nil }, nil)

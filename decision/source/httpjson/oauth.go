@@ -19,6 +19,8 @@ type ClientCredentials struct {
 	TokenURL     string
 	ClientID     string
 	ClientSecret string
+	// SecretFile holds the secret instead. It is read at every sign-in.
+	SecretFile string
 	// Scope is sent if it is not empty: names with spaces in between.
 	Scope string
 }
@@ -43,8 +45,8 @@ type tokens struct {
 }
 
 func newTokens(o *ClientCredentials) (*tokens, error) {
-	if o.ClientID == "" || o.ClientSecret == "" {
-		return nil, errors.New("client credentials need a client id and a client secret")
+	if o.ClientID == "" || (o.ClientSecret == "") == (o.SecretFile == "") {
+		return nil, errors.New("client credentials need a client id and a client secret, or the file of one")
 	}
 	u, err := url.Parse(o.TokenURL)
 	if err != nil {
@@ -97,8 +99,14 @@ func (t *tokens) drop(ctx context.Context, token string) {
 // fetch signs in. The life that it returns ends a little early, so that no
 // request is under way with a token that just expired.
 func (t *tokens) fetch(ctx context.Context, c *client) (token string, life time.Duration, err error) {
+	secret := t.o.ClientSecret
+	if t.o.SecretFile != "" {
+		if secret, err = readSecret(t.o.SecretFile); err != nil {
+			return "", 0, fmt.Errorf("client secret file: %w", err)
+		}
+	}
 	form := url.Values{
-		"grant_type": {"client_credentials"}, "client_id": {t.o.ClientID}, "client_secret": {t.o.ClientSecret},
+		"grant_type": {"client_credentials"}, "client_id": {t.o.ClientID}, "client_secret": {secret},
 	}
 	if t.o.Scope != "" {
 		form.Set("scope", t.o.Scope)

@@ -57,9 +57,14 @@ func TestNewRefuses(t *testing.T) {
 		"negative timeout":       {func(o *Options) { o.Timeout = -1 }, "negative"},
 		"two credentials":        {func(o *Options) { o.Bearer, o.Username, o.Password = "a", "b", "c" }, "more than one"},
 		"user alone":             {func(o *Options) { o.Username = "ann" }, "together"},
-		"colon in user":          {func(o *Options) { o.Username, o.Password = "a:b", "c" }, "colon"},
-		"broken bearer":          {func(o *Options) { o.Bearer = "a b" }, "spaces"},
-		"empty client":           {func(o *Options) { o.ClientCredentials = &ClientCredentials{TokenURL: "https://a.example/"} }, "client id"},
+		"password and its file":  {func(o *Options) { o.Username, o.Password, o.PasswordFile = "a", "b", "c" }, "more than one"},
+		"file without user":      {func(o *Options) { o.PasswordFile = "c" }, "together"},
+		"client secret twice": {func(o *Options) {
+			o.ClientCredentials = &ClientCredentials{TokenURL: "https://a.example/", ClientID: "a", ClientSecret: "b", SecretFile: "c"}
+		}, "or the file of one"},
+		"colon in user": {func(o *Options) { o.Username, o.Password = "a:b", "c" }, "colon"},
+		"broken bearer": {func(o *Options) { o.Bearer = "a b" }, "spaces"},
+		"empty client":  {func(o *Options) { o.ClientCredentials = &ClientCredentials{TokenURL: "https://a.example/"} }, "client id"},
 		"token over http": {func(o *Options) {
 			o.ClientCredentials = &ClientCredentials{TokenURL: "http://a.example/", ClientID: "a", ClientSecret: "b"}
 		}, "token url: http"},
