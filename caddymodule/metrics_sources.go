@@ -14,6 +14,7 @@ func (m *meters) observe(name string) source.Observer {
 	for _, result := range []string{
 		"sync_error", "sync_throttled", "sync_held", "sync_rejected",
 		"lookup_error", "lookup_timeout", "lookup_open", "lookup_throttled", "lookup_unusable",
+		"groups_error", "groups_timeout", "groups_throttled",
 	} {
 		m.requests.WithLabelValues(name, result)
 	}

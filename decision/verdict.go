@@ -221,8 +221,12 @@ type Device struct {
 	SecureBoot Tri
 	Supervised Tri
 
-	Risk     Level
-	Sensor   Sensor
+	Risk Level
+	// RiskFloor says that Risk is only the least that it can be: whoever reported it
+	// has not heard of the device since, or may not be heard itself. It can then
+	// answer no to a limit, and never yes.
+	RiskFloor bool
+	Sensor    Sensor
 	Exposure Level
 	Malware  Tri // Yes: active malware
 
@@ -232,6 +236,12 @@ type Device struct {
 	// Settings that fail the authority's own rules, shown to the person.
 	// Bounded to MaxSettings.
 	Settings []Setting
+
+	// Unreadable are the facts about which the source said something that cannot be
+	// read: a word that is new, or a value of another type. They are unknown above.
+	// In [Merge] another source's good news cannot stand in for such a word. A fact
+	// that the source says nothing about, or knows not to know, is not among them.
+	Unreadable FactSet
 }
 
 // MaxSettings bounds Device.Settings; more are dropped.

@@ -124,6 +124,9 @@ func (b *Builder) pack(d *decision.Device) error {
 	for _, s := range settings {
 		out = b.appendWord(b.appendWord(b.appendWord(out, s.Name), s.Policy), s.State)
 	}
+	if d.Unreadable != 0 { // rare: it costs nothing where there is none
+		out = binary.AppendUvarint(out, uint64(d.Unreadable))
+	}
 	b.buf = out
 	return nil
 }

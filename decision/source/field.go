@@ -65,6 +65,16 @@ var fields = layout([]field{
 	wanted("supervised", func(d *decision.Device) *decision.Tri { return &d.Supervised }),
 	unwanted("jailbroken", func(d *decision.Device) *decision.Tri { return &d.Jailbroken }),
 	unwanted("malware", func(d *decision.Device) *decision.Tri { return &d.Malware }),
+	{
+		name: "risk_floor", top: 1,
+		get: func(d *decision.Device) uint8 {
+			if d.RiskFloor {
+				return 1
+			}
+			return 0
+		},
+		set: func(d *decision.Device, v uint8) { d.RiskFloor = v == 1 },
+	},
 })
 
 // layout gives every field its bits: two for a Tri, four for the others.

@@ -23,7 +23,7 @@ const (
 //
 //	ids:      count, then for each: kind (bit 7: GUID), 16 bytes or a string
 //	then:     name, model, version, owner id, owner name, grace, check-in,
-//	          evaluation, settings
+//	          evaluation, settings, unreadable facts as uvarint if there are any
 //	string:   length as uvarint, bytes
 //	word:     0 and a string, or the place among the interned strings plus 1
 //	id:       0 empty; 1 and 16 bytes; 2 and a string
@@ -171,6 +171,9 @@ func (c *cursor) device(d *decision.Device, kinds, interned []string) {
 		d.Settings = append(d.Settings, decision.Setting{
 			Name: c.word(interned), Policy: c.word(interned), State: c.word(interned),
 		})
+	}
+	if len(c.b) > 0 {
+		d.Unreadable = decision.FactSet(c.uvarint()) & decision.AllFacts
 	}
 }
 

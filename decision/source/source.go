@@ -72,6 +72,18 @@ type Follower interface {
 	FollowUp(ctx context.Context) (news bool)
 }
 
+// Tombstoner is a [Syncer] for which the end of a record is no pardon: a device that
+// was being wiped is not healthy because its record is gone.
+type Tombstoner interface {
+	Syncer
+	// Tombstone is asked about a device that a complete sweep no longer has. It
+	// leaves in v what still counts, which may be more than v said, and returns for
+	// how long; 0 or less forgets the device. The ids in v that it leaves are the
+	// ones by which the device is still found. It is quick, makes no call, and is
+	// never called while Sync runs.
+	Tombstone(v *decision.Verdict) (keep time.Duration)
+}
+
 // KindLimited is a Source that knows devices by some kinds of id only. It is never
 // asked for others, and their absence there says nothing about a device.
 type KindLimited interface {

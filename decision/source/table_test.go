@@ -64,6 +64,10 @@ func filled(t *testing.T, round int) decision.Device {
 		switch f.Kind() {
 		case reflect.String:
 			f.SetString(name + strings.Repeat("x", round))
+		case reflect.Bool:
+			f.SetBool(round%2 == 1)
+		case reflect.Uint32:
+			f.SetUint(uint64(round) << 19 & uint64(decision.AllFacts))
 		case reflect.Uint8:
 			f.SetUint(uint64(1 + round%top(t, name)))
 		default:
