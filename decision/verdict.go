@@ -227,8 +227,8 @@ type Device struct {
 	// answer no to a limit, and never yes.
 	RiskFloor bool
 	Sensor    Sensor
-	Exposure Level
-	Malware  Tri // Yes: active malware
+	Exposure  Level
+	Malware   Tri // Yes: active malware
 
 	LastCheckIn time.Time // when the device last reported to its authority
 	EvaluatedAt time.Time // when the source computed this verdict
