@@ -103,7 +103,7 @@ func (s *IntuneSource) SourceName() string { return s.nameOr("intune") }
 // NewSource makes the source. Nothing is asked yet.
 func (s *IntuneSource) NewSource(ctx caddy.Context) (source.Source, source.RunnerOptions, error) {
 	o := s.runner(decision.AuthorityManagement, intunePoll)
-	o.Authoritative, o.AskUnknown, o.SyncTimeout = true, true, firstSweep
+	o.Authoritative, o.AskUnknown, o.SyncTimeout, o.Enrols = true, true, firstSweep, true
 	o.CheckIns = isOn(s.RemoteSync, false)
 	err := s.check(leastPoll)
 	if err == nil {

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -42,7 +43,11 @@ func (g *tenantGuest) runner(a decision.Authority, poll time.Duration) source.Ru
 	if g.Poll > 0 {
 		poll = time.Duration(g.Poll)
 	}
-	return source.RunnerOptions{Remote: true, Authority: a, Poll: poll, Guards: g.limits()}
+	o := source.RunnerOptions{Remote: true, Authority: a, Poll: poll, Guards: g.limits()}
+	if g.client != nil {
+		o.Tenant = strings.ToLower(g.client.Tenant())
+	}
+	return o
 }
 
 // check finds what JSON could get wrong.

@@ -47,6 +47,9 @@ func (c *run) fact(r *Requirement, f Fact) Tri {
 	if from != c.lastFrom {
 		c.consult(from)
 	}
+	if is == No && c.goneStale(Facts(f)) != 0 {
+		return c.expired(from)
+	}
 	if is == Yes {
 		if c.lastFresh == Expired {
 			return c.expired(from)
@@ -62,6 +65,19 @@ func (c *run) fact(r *Requirement, f Fact) Tri {
 	}
 	c.why.source = c.q.Posture.Evidence[from-1].State.Name
 	return is
+}
+
+// goneStale returns the evidence that one of the facts rests on, if that is an
+// absence which the source did not confirm lately: the device may have been enrolled
+// since. 0 is none.
+func (c *run) goneStale(facts FactSet) uint8 {
+	for set := facts &^ userFacts; set != 0; set &= set - 1 {
+		from := c.q.Posture.from[bits.TrailingZeros32(uint32(set))]
+		if from != 0 && !c.q.Posture.Evidence[from-1].Found && c.consult(from) != Fresh {
+			return from
+		}
+	}
+	return 0
 }
 
 // factless answers the requirements that look at something else than one fact
@@ -172,6 +188,9 @@ func (c *run) expression(r *Requirement) Tri {
 		}
 	}
 	if is == No {
+		if from := c.goneStale(r.Expr.Facts()); from != 0 {
+			return c.expired(from)
+		}
 		return c.no(ExpressionFailed, r.Message)
 	}
 	for set := r.Expr.Facts(); set != 0; set &= set - 1 {

@@ -21,15 +21,23 @@ type Report struct {
 // order of their [Authority], then of the configuration. For each fact the first
 // source that knows it is the authority. A later source only fills what is
 // unknown, with these exceptions, all towards caution: a disabled, retiring or
-// jailbroken device and the worst risk count from any source, and a newer
-// noncompliant, conflict or error beats an older compliant or grace. Every fact on
-// which sources disagree is counted once. [Weigh] tells who said what.
+// jailbroken device and the worst risk count from any source; a directory's
+// noncompliant beats the management system's compliant or grace, and so does a newer
+// noncompliant, conflict or error of anybody. What a source said and nobody can read
+// ([Device.Unreadable]) is not filled with good news. Every fact on which sources
+// disagree is counted once. [Weigh] tells who said what.
 //
 // Compliance has an authority for each device. Where the management system says
 // that Configuration Manager decides (ComplianceDelegated: co-managed without the
 // workload, or attached only), Configuration Manager's verdict counts and nobody
-// else's: the directory only copies. Where it decides itself, Configuration
-// Manager's own assessment changes nothing.
+// else's: the directory only copies. Where the management system decides itself,
+// Configuration Manager's own assessment changes nothing. Without a word of the
+// management system it counts, but of a co-managed device only against it: nobody
+// knows there who decides.
+//
+// A directory's compliant is a copy. Of a device that the management system of its
+// tenant does not list it is a stale one, and the device is not managed, unless the
+// directory says that a partner manages it.
 func Merge(reports []Report, key Key) *Posture { return weigh(reports, key, nil) }
 
 // weigh is [Merge]. With a trail it also notes every word that it hears.
@@ -49,9 +57,12 @@ func weigh(reports []Report, key Key, t *trail) *Posture {
 		}
 		ev.Found, ev.Confirmed = true, r.Verdict.Confirmed
 		ev.LastCheckIn, ev.EvaluatedAt = r.Verdict.LastCheckIn, r.Verdict.EvaluatedAt
+		p.bar(r, uint8(i+1))
 		p.mergeDevice(&r.Verdict.Device, uint8(i+1))
 	}
 	p.notHeard(reports, order)
+	p.notListed(reports)
+	p.distrust()
 	p.trail = nil
 	return p
 }
@@ -153,6 +164,9 @@ func (p *Posture) mergeDevice(d *Device, from uint8) {
 	merge(p, FactUpdated, &have.Updated, d.Updated, from, RuleNone)
 	merge(p, FactJailbroken, &have.Jailbroken, d.Jailbroken, from, RuleWorst.when(d.Jailbroken == Yes))
 	merge(p, FactMalware, &have.Malware, d.Malware, from, RuleWorst.when(d.Malware == Yes))
+	if d.Risk != LevelUnknown && (d.Risk > have.Risk || d.Risk == have.Risk && have.RiskFloor) {
+		have.RiskFloor = d.RiskFloor
+	}
 	merge(p, FactRisk, &have.Risk, d.Risk, from, RuleWorst.when(d.Risk > have.Risk))
 	merge(p, FactTrust, &have.Trust, d.Trust, from, RuleNone)
 	merge(p, FactOwnership, &have.Ownership, d.Ownership, from, RuleNone)
@@ -221,25 +235,35 @@ func otherOwner(a, b *Device) bool {
 func (p *Posture) mergeCompliance(d *Device, from uint8) {
 	have, before := &p.Device, p.from[FactCompliance]
 	of := func(from uint8) Authority { return p.Evidence[from-1].State.Authority }
-	configmgr := of(from) == AuthorityConfigMgr
-	switch delegated := have.Compliance == ComplianceDelegated; {
-	case delegated && !configmgr:
-		if d.Compliance != ComplianceUnknown {
-			p.note(FactCompliance, from, RuleNone)
-		}
-		return // whoever says something else copies, or guesses
-	case delegated && d.Compliance != ComplianceUnknown:
+	who, delegated := of(from), have.Compliance == ComplianceDelegated
+	switch {
+	case d.Compliance == ComplianceUnknown:
+	case delegated && who == AuthorityConfigMgr:
 		p.note(FactCompliance, from, RuleDelegated)
-		have.Compliance, p.from[FactCompliance] = d.Compliance, from
-	case configmgr, before != 0 && of(before) == AuthorityConfigMgr:
+		have.Compliance, p.from[FactCompliance], p.delegated = d.Compliance, from, true
+	case delegated:
+		p.note(FactCompliance, from, RuleNone) // whoever says something else copies, or guesses
+	case who == AuthorityConfigMgr && passes(d.Compliance) && !p.aloneManages(d):
+		p.note(FactCompliance, from, RuleNone) // its own assessment is not what it was asked for
+	case who == AuthorityConfigMgr, p.delegated:
 		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, RuleNone)
 	default:
-		newer := d.observed().After(p.observedBy(FactCompliance))
-		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, RuleNewer.when(newer && passes(have.Compliance) && fails(d.Compliance)))
+		over := RuleNewer.when(d.observed().After(p.observedBy(FactCompliance)) && passes(have.Compliance) && fails(d.Compliance))
+		if who == AuthorityDirectory && passes(have.Compliance) && d.Compliance == NonCompliant {
+			over = RuleWorst
+		}
+		merge(p, FactCompliance, &have.Compliance, d.Compliance, from, over)
 	}
 	if p.from[FactCompliance] != before {
 		have.GraceUntil, have.Settings = d.GraceUntil, d.Settings
 	}
+}
+
+// aloneManages reports whether Configuration Manager has the device to itself, as far
+// as anybody says.
+func (p *Posture) aloneManages(d *Device) bool {
+	elsewhere := func(c Channel) bool { return c == ChannelIntune || c == ChannelCoManaged }
+	return !elsewhere(d.Channel) && !elsewhere(p.Channel)
 }
 
 func passes(c Compliance) bool { return c == Compliant || c == InGracePeriod }

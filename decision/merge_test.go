@@ -119,9 +119,12 @@ func TestMergeAuthorityForCompliance(t *testing.T) {
 	intune := func(c Compliance) Report {
 		return said(AuthorityManagement, "intune", Device{Compliance: c, LastCheckIn: day(2)})
 	}
-	configmgr := func(c Compliance) Report {
-		return said(AuthorityConfigMgr, "configmgr", Device{Compliance: c, LastCheckIn: day(3), Settings: []Setting{{Name: "updates"}}})
+	managed := func(c Compliance, by Channel) Report {
+		return said(AuthorityConfigMgr, "configmgr", Device{Compliance: c, Channel: by, LastCheckIn: day(3), Settings: []Setting{{Name: "updates"}}})
 	}
+	configmgr := func(c Compliance) Report { return managed(c, ChannelUnknown) }
+	unread := said(AuthorityManagement, "intune", Device{Channel: ChannelCoManaged, Unreadable: Facts(FactCompliance)})
+	notEvaluated := said(AuthorityManagement, "intune", Device{Channel: ChannelIntune, Unreadable: Facts(FactEncrypted)})
 	entra := func(c Compliance) Report {
 		return said(AuthorityDirectory, "entra", Device{Compliance: c, EvaluatedAt: day(4)})
 	}
@@ -143,6 +146,19 @@ func TestMergeAuthorityForCompliance(t *testing.T) {
 		{"Configuration Manager alone", []Report{configmgr(Compliant)}, Compliant, "configmgr", 0},
 		{"partner system: the directory knows", []Report{entra(Compliant), intune(ComplianceUnknown)}, Compliant, "entra", 0},
 		{"the directory knows of a newer no", []Report{entra(NonCompliant), intune(Compliant)}, NonCompliant, "entra", 1},
+		{"the directory's no without a date", []Report{said(AuthorityDirectory, "entra", Device{Compliance: NonCompliant}), intune(InGracePeriod)}, NonCompliant, "entra", 1},
+		{"the directory knows of no verdict", []Report{entra(ComplianceNotManaged), intune(Compliant)}, Compliant, "intune", 1},
+		{"co-managed, the workload is unknown: a yes says nothing", []Report{managed(Compliant, ChannelCoManaged), entra(NonCompliant)}, NonCompliant, "entra", 0},
+		{"the same, nobody else", []Report{managed(Compliant, ChannelCoManaged)}, ComplianceUnknown, "", 0},
+		{"the same, with a yes of the directory", []Report{managed(Compliant, ChannelCoManaged), entra(Compliant)}, Compliant, "entra", 0},
+		{"the same: a no counts", []Report{managed(NonCompliant, ChannelCoManaged), entra(Compliant)}, NonCompliant, "configmgr", 1},
+		{"Configuration Manager alone, by its own word", []Report{managed(Compliant, ChannelConfigMgrOnly), file(NonCompliant)}, Compliant, "configmgr", 1},
+		{"its yes against the directory's no", []Report{managed(Compliant, ChannelConfigMgrOnly), entra(NonCompliant)}, NonCompliant, "entra", 1},
+		{"Intune manages it and does not say", []Report{notEvaluated, configmgr(Compliant)}, ComplianceUnknown, "", 0},
+		{"Intune says something unreadable", []Report{unread, configmgr(Compliant), entra(Compliant), file(InGracePeriod)}, ComplianceUnknown, "", 1},
+		{"the same, a no of others stays", []Report{unread, configmgr(Compliant), entra(NonCompliant)}, NonCompliant, "entra", 0},
+		{"an unreadable copy changes nothing", []Report{intune(Compliant), said(AuthorityDirectory, "entra", Device{Unreadable: Facts(FactCompliance)})}, Compliant, "intune", 0},
+		{"delegated, answered, and a copy", []Report{intune(ComplianceDelegated), configmgr(Compliant), entra(NonCompliant), file(NonCompliant)}, Compliant, "configmgr", 1},
 		{"a file comes last", []Report{file(NonCompliant), intune(Compliant)}, Compliant, "intune", 1},
 	}
 	for _, tt := range tests {

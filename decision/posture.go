@@ -52,6 +52,14 @@ type SourceState struct {
 	Authoritative bool
 	// Authority is the source's rank where sources disagree. Fixed after start.
 	Authority Authority
+	// Tenant is the tenant that the source reads; "" if there is no such thing. A
+	// directory copies what the management system of its tenant says. Fixed after
+	// start.
+	Tenant string
+	// Enrols says of a management system that it has a record of every device that
+	// it manages: a directory's copy of its word about any other device is out of
+	// date. Fixed after start.
+	Enrols bool
 	// Asked says that the source is only asked about single devices: how long ago
 	// that was says nothing about another one. Fixed after start.
 	Asked bool
@@ -143,6 +151,12 @@ type Posture struct {
 	// unheard are facts about which a source was never heard whose word would count
 	// first, or could be worse.
 	unheard FactSet
+	// barred are facts about which a source said something unreadable that would
+	// count first, or could be worse.
+	barred FactSet
+	// delegated: the management system left compliance to Configuration Manager, which
+	// answered.
+	delegated bool
 	// disputed are the facts on which sources disagree.
 	disputed FactSet
 	trail    *trail // set only while [Weigh] works

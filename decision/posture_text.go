@@ -23,6 +23,9 @@ func (p *Posture) Value(f Fact) string {
 	case FactMalware:
 		return p.Malware.String()
 	case FactRisk:
+		if p.RiskFloor && p.Risk != LevelUnknown {
+			return "at_least_" + p.Risk.String()
+		}
 		return p.Risk.String()
 	case FactOS:
 		if p.OSVersion.IsZero() {

@@ -23,7 +23,11 @@ func (c *run) value(r *Requirement) Tri {
 	case RequireNotMalware:
 		return c.must(s.Malware, No, MalwareActive)
 	case RequireRisk:
-		return c.atMost(s.Risk, r.Level, RiskTooHigh)
+		is := c.atMost(s.Risk, r.Level, RiskTooHigh)
+		if is == Yes && s.RiskFloor {
+			return Unknown
+		}
+		return is
 	case RequireUserRisk:
 		return c.atMost(s.User.Risk, r.Level, UserRiskTooHigh)
 	case RequireOS:
@@ -77,6 +81,9 @@ func (c *run) otherwise(have Tri, r Reason) Tri {
 func (c *run) compliance(s *Posture, strict bool) Tri {
 	switch s.Compliance {
 	case Compliant:
+		if strict && s.graceHidden() {
+			return Unknown
+		}
 		return Yes
 	case InGracePeriod:
 		until := ""
@@ -107,6 +114,14 @@ func (c *run) compliance(s *Posture, strict bool) Tri {
 	case ComplianceUnknown:
 	}
 	return Unknown
+}
+
+// graceHidden reports whether compliant may also mean that a grace period runs: a
+// directory and the NAC interface copy one bit of what the management system says. A
+// partner's verdict has no grace period.
+func (p *Posture) graceHidden() bool {
+	who := p.Evidence[p.from[FactCompliance]-1].State.Authority
+	return (who == AuthorityDirectory || who == AuthorityNAC) && p.Channel != ChannelPartnerMDM
 }
 
 func (c *run) atMost(have, limit Level, r Reason) Tri {

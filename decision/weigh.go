@@ -17,9 +17,10 @@ const (
 	RuleNewer          // a newer no about compliance beats an older yes
 	RuleDelegated      // the management system leaves compliance to Configuration Manager
 	RuleLatest         // the latest check-in
+	RuleNotListed      // the management system does not list the device, and the directory only copies
 )
 
-var ruleNames = [...]string{"none", "authority", "worst_of", "newer", "delegated", "latest"}
+var ruleNames = [...]string{"none", "authority", "worst_of", "newer", "delegated", "latest", "not_listed"}
 
 // String returns the stable name used by explain and the admin API.
 func (r Rule) String() string { return name(ruleNames[:], int(r)) }
@@ -29,15 +30,16 @@ type Standing uint8
 
 // The standings.
 const (
-	StandingCounts    Standing = iota + 1 // this is the value that counts
-	StandingAgrees                        // it says the same
-	StandingOverruled                     // it says something else
-	StandingDefers                        // it leaves the answer to Configuration Manager
-	StandingCopy                          // it is not asked: Configuration Manager decides, and others copy or guess
-	StandingSetAside                      // no contradiction, and not used: another version, an earlier check-in, an owner's other name
+	StandingCounts     Standing = iota + 1 // this is the value that counts
+	StandingAgrees                         // it says the same
+	StandingOverruled                      // it says something else
+	StandingDefers                         // it leaves the answer to Configuration Manager
+	StandingCopy                           // it is not asked: Configuration Manager decides, and others copy or guess
+	StandingUnreadable                     // nobody can read it: others' good news cannot stand in for it
+	StandingSetAside                       // no contradiction, and not used: another version, an earlier check-in, an owner's other name
 )
 
-var standingNames = [...]string{"unknown", "counts", "agrees", "overruled", "defers", "copy", "set_aside"}
+var standingNames = [...]string{"unknown", "counts", "agrees", "overruled", "defers", "copy", "unreadable", "set_aside"}
 
 // String returns the stable name used by explain and the admin API.
 func (s Standing) String() string { return name(standingNames[:], int(s)) }
@@ -79,6 +81,9 @@ func Weigh(reports []Report, key Key) (*Posture, []Word) {
 	for i := range t.words {
 		w := &t.words[i]
 		w.Value = reports[w.Source].value(w.Fact)
+		if int(p.from[w.Fact])-1 == w.Source {
+			w.Value = p.Value(w.Fact) // also of what it says by silence, or says at least
+		}
 		if v := reports[w.Source].Verdict; v != nil && !userFacts.Has(w.Fact) {
 			w.Observed = v.observed()
 		}
@@ -108,13 +113,15 @@ func (p *Posture) standing(w *Word) Standing {
 	switch {
 	case holder == w.Source:
 		return StandingCounts
+	case w.Value == Unknown.String():
+		return StandingUnreadable
 	case w.Value == p.Value(w.Fact):
 		return StandingAgrees
 	case w.Fact == FactCompliance && w.Value == ComplianceDelegated.String():
 		return StandingDefers
 	case p.disputed.Has(w.Fact):
 		return StandingOverruled
-	case w.Fact == FactCompliance:
+	case w.Fact == FactCompliance && !p.barred.Has(w.Fact):
 		return StandingCopy
 	}
 	return StandingSetAside

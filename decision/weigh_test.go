@@ -20,6 +20,15 @@ func said(p *Posture, words []Word, f Fact) []string {
 	return out
 }
 
+// listing is a management system that was read and has a record of all that it
+// manages.
+func listing(name, tenant string) *SourceState {
+	st := &SourceState{Name: name, Tenant: tenant, Enrols: true}
+	st.SetSupplies(AllFacts)
+	st.Confirm(time.Now())
+	return st
+}
+
 func TestWeighSaysWhoCounts(t *testing.T) {
 	day := func(n int) time.Time { return time.Date(2026, 5, n, 0, 0, 0, 0, time.UTC) }
 	report := func(name string, a Authority, d Device) Report {
@@ -42,12 +51,28 @@ func TestWeighSaysWhoCounts(t *testing.T) {
 		}, []string{"intune=low overruled none", "defender=high counts worst_of", "file=medium overruled none"}, true},
 		{"newer", FactCompliance, []Report{
 			report("intune", AuthorityManagement, Device{Compliance: Compliant, EvaluatedAt: day(1)}),
-			report("entra", AuthorityDirectory, Device{Compliance: NonCompliant, EvaluatedAt: day(2)}),
-		}, []string{"intune=compliant overruled none", "entra=noncompliant counts newer"}, true},
+			report("file", AuthorityFile, Device{Compliance: NonCompliant, EvaluatedAt: day(2)}),
+		}, []string{"intune=compliant overruled none", "file=noncompliant counts newer"}, true},
 		{"older", FactCompliance, []Report{
 			report("intune", AuthorityManagement, Device{Compliance: Compliant, EvaluatedAt: day(2)}),
-			report("entra", AuthorityDirectory, Device{Compliance: NonCompliant, EvaluatedAt: day(1)}),
-		}, []string{"intune=compliant counts authority", "entra=noncompliant overruled none"}, true},
+			report("file", AuthorityFile, Device{Compliance: NonCompliant, EvaluatedAt: day(1)}),
+		}, []string{"intune=compliant counts authority", "file=noncompliant overruled none"}, true},
+		{"a directory's no", FactCompliance, []Report{
+			report("intune", AuthorityManagement, Device{Compliance: InGracePeriod, EvaluatedAt: day(2)}),
+			report("entra", AuthorityDirectory, Device{Compliance: NonCompliant}),
+		}, []string{"intune=in_grace overruled none", "entra=noncompliant counts worst_of"}, true},
+		{"a directory that knows nothing", FactCompliance, []Report{
+			report("intune", AuthorityManagement, Device{Compliance: Compliant}),
+			report("entra", AuthorityDirectory, Device{Compliance: ComplianceNotManaged}),
+		}, []string{"intune=compliant counts authority", "entra=not_managed overruled none"}, true},
+		{"unreadable", FactCompliance, []Report{
+			report("intune", AuthorityManagement, Device{Unreadable: Facts(FactCompliance)}),
+			report("entra", AuthorityDirectory, Device{Compliance: Compliant}),
+		}, []string{"intune=unknown unreadable none", "entra=compliant set_aside none"}, false},
+		{"not listed", FactManaged, []Report{
+			{State: listing("intune", "t"), Cause: CauseNone},
+			{State: &SourceState{Name: "entra", Authority: AuthorityDirectory, Tenant: "t"}, Verdict: &Verdict{Device: Device{Managed: Yes}}},
+		}, []string{"entra=yes set_aside none", "intune=no counts not_listed"}, false},
 		{"delegated", FactCompliance, []Report{
 			report("intune", AuthorityManagement, Device{Compliance: ComplianceDelegated}),
 			report("cm", AuthorityConfigMgr, Device{Compliance: NonCompliant}),
@@ -105,7 +130,8 @@ func TestWeighIsMerge(t *testing.T) {
 	for range 2000 {
 		reports := make([]Report, 1+r.IntN(4))
 		for i := range reports {
-			reports[i].State = &SourceState{Name: string(rune('a' + i)), Authority: Authority(r.IntN(5))}
+			reports[i].State = &SourceState{Name: string(rune('a' + i)), Authority: Authority(r.IntN(5)), Enrols: r.IntN(4) == 0}
+			reports[i].State.Confirm(time.Now())
 			if r.IntN(5) == 0 {
 				continue
 			}
@@ -114,6 +140,7 @@ func TestWeighIsMerge(t *testing.T) {
 				Lifecycle: Lifecycle(r.IntN(8)), Jailbroken: Tri(r.IntN(3)), Risk: Level(r.IntN(6)), Platform: Platform(r.IntN(4)),
 				OwnerID: []string{"", "1", "2"}[r.IntN(3)], OwnerUPN: []string{"", "a@x", "A@x", "b@x"}[r.IntN(4)],
 				LastCheckIn: time.Unix(int64(r.IntN(3)), 0), EvaluatedAt: time.Unix(int64(r.IntN(3)), 0),
+				RiskFloor: r.IntN(2) == 0, Channel: Channel(r.IntN(9)), Unreadable: FactSet(r.Uint32()&r.Uint32()) & AllFacts &^ userFacts,
 			}}
 		}
 		p, words := Weigh(reports, laptop)

@@ -62,7 +62,7 @@ var deviceFields = []field{
 
 	word("compliance", decision.FactCompliance, decision.ComplianceNotManaged, func(q *decision.Request) decision.Compliance { return q.Posture.Compliance }),
 	word("lifecycle", decision.FactLifecycle, decision.LifecycleDiscovered, func(q *decision.Request) decision.Lifecycle { return q.Posture.Lifecycle }),
-	word("risk", decision.FactRisk, decision.LevelCompromised, func(q *decision.Request) decision.Level { return q.Posture.Risk }),
+	word("risk", decision.FactRisk, decision.LevelCompromised, riskOf),
 	word("exposure", decision.FactExposure, decision.LevelCompromised, func(q *decision.Request) decision.Level { return q.Posture.Exposure }),
 	word("sensor", decision.FactSensor, decision.SensorDeactivated, func(q *decision.Request) decision.Sensor { return q.Posture.Sensor }),
 	word("trust", decision.FactTrust, decision.TrustNone, func(q *decision.Request) decision.Trust { return q.Posture.Trust }),
@@ -282,4 +282,12 @@ func absence(p *decision.Posture) decision.Cause {
 		return decision.CauseNotLoaded
 	}
 	return decision.CauseNone
+}
+
+// riskOf is unknown where only a floor is known: an expression may ask for anything.
+func riskOf(q *decision.Request) decision.Level {
+	if q.Posture.RiskFloor {
+		return decision.LevelUnknown
+	}
+	return q.Posture.Risk
 }

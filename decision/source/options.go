@@ -18,6 +18,10 @@ type RunnerOptions struct {
 	// Authority is the source's rank where sources disagree. The zero value is a
 	// management system.
 	Authority decision.Authority
+	// Tenant is the tenant that the source reads, and Enrols says that it has a record
+	// of every device that it manages there. See [decision.SourceState].
+	Tenant string
+	Enrols bool
 	// Remote says that a sweep goes over the network: Load then waits for none,
 	// and the first one is run by Start. A gateway must come up, and serve what
 	// its snapshot is worth, while a service is away.

@@ -96,9 +96,11 @@ type pendingTable struct {
 func NewRunner(src Source, o RunnerOptions) *Runner {
 	o = o.withDefaults()
 	r := &Runner{
-		src:     src,
-		o:       o,
-		state:   &decision.SourceState{Name: o.Name, Index: o.Index, Authoritative: o.Authoritative, Authority: o.Authority},
+		src: src,
+		o:   o,
+		state: &decision.SourceState{
+			Name: o.Name, Index: o.Index, Authoritative: o.Authoritative, Authority: o.Authority, Tenant: o.Tenant, Enrols: o.Enrols,
+		},
 		slots:   make(chan struct{}, o.MaxLookups),
 		limiter: rate.NewLimiter(rate.Limit(o.LookupRate), o.MaxLookups),
 		wake:    make(chan struct{}, 1),
