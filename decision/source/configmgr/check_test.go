@@ -115,30 +115,50 @@ func TestSkippedRows(t *testing.T) {
 		}, map[string]uint64{}, func(v *decision.Verdict) bool {
 			return v.Compliance == decision.Compliant && v.Channel == decision.ChannelCoManaged
 		}},
-		{"no row of facts", func(f *fakeSite) { f.classes[classResources] = nil }, map[string]uint64{classResources + ": missing": 1},
-			func(v *decision.Verdict) bool { return v.Compliance == decision.ComplianceUnknown }},
-		{"facts disagree", func(f *fakeSite) {
-			again(f, classResources, row{"ClientCheckPass": 2, "DeviceOwner": 2, "EPEnabled": false, "DeviceOSBuild": "10.0.1.1"})
-		}, map[string]uint64{"ClientCheckPass: rows disagree": 1, "DeviceOwner: rows disagree": 1, "EPEnabled: rows disagree": 1, "DeviceOSBuild: rows disagree": 1},
+		{
+			"no row of facts", func(f *fakeSite) { f.classes[classResources] = nil },
+			map[string]uint64{classResources + ": missing": 1},
+			func(v *decision.Verdict) bool { return v.Compliance == decision.ComplianceUnknown },
+		},
+		{
+			"facts disagree", func(f *fakeSite) {
+				again(f, classResources, row{"ClientCheckPass": 2, "DeviceOwner": 2, "EPEnabled": false, "DeviceOSBuild": "10.0.1.1"})
+			},
+			map[string]uint64{"ClientCheckPass: rows disagree": 1, "DeviceOwner: rows disagree": 1, "EPEnabled: rows disagree": 1, "DeviceOSBuild: rows disagree": 1},
 			func(v *decision.Verdict) bool {
 				return v.Compliance == decision.ComplianceUnknown && v.Ownership == decision.OwnershipUnknown
-			}},
-		{"facts disagree, the second has none", func(f *fakeSite) { again(f, classResources, row{"ClientActiveStatus": nil}) },
-			map[string]uint64{"ClientActiveStatus: rows disagree": 1}, func(v *decision.Verdict) bool { return v.Compliance == decision.ComplianceUnknown }},
+			},
+		},
+		{
+			"facts disagree, the second has none", func(f *fakeSite) { again(f, classResources, row{"ClientActiveStatus": nil}) },
+			map[string]uint64{"ClientActiveStatus: rows disagree": 1},
+			func(v *decision.Verdict) bool { return v.Compliance == decision.ComplianceUnknown },
+		},
 		{"a block stays", func(f *fakeSite) {
 			again(f, classResources, nil)
 			f.classes[classResources][0]["IsBlocked"] = true
-		}, map[string]uint64{"IsBlocked: rows disagree": 1}, func(v *decision.Verdict) bool { return v.Enabled == decision.No && v.Compliance == decision.NonCompliant }},
+		}, map[string]uint64{"IsBlocked: rows disagree": 1}, func(v *decision.Verdict) bool {
+			return v.Enabled == decision.No && v.Compliance == decision.NonCompliant
+		}},
 		{"an infection stays", func(f *fakeSite) {
 			again(f, classResources, nil)
 			f.classes[classResources][0]["EPInfectionStatus"] = 4
 		}, map[string]uint64{"EPInfectionStatus: rows disagree": 1}, func(v *decision.Verdict) bool { return v.Malware == decision.Yes && v.Risk == decision.LevelHigh }},
-		{"the earlier date counts", func(f *fakeSite) { again(f, classResources, row{"LastActiveTime": "2026-11-19T07:58:00Z"}) },
-			map[string]uint64{}, func(v *decision.Verdict) bool { return v.LastCheckIn.Day() == 19 }},
-		{"ids disagree", func(f *fakeSite) { again(f, classSystem, row{"AADDeviceID": entraTwo, "SID": nil}) },
-			map[string]uint64{"AADDeviceID: rows disagree": 1, "SID: rows disagree": 1}, func(v *decision.Verdict) bool { return len(v.Keys) == 1 && v.Keys[0].Kind == decision.KindConfigMgr }},
-		{"co-management disagrees", func(f *fakeSite) { again(f, classComanagement, row{"MDMEnrolled": false}) },
-			map[string]uint64{classComanagement + ": rows disagree": 1}, func(v *decision.Verdict) bool { return v.Channel == decision.ChannelUnknown }},
+		{
+			"the earlier date counts", func(f *fakeSite) { again(f, classResources, row{"LastActiveTime": "2026-11-19T07:58:00Z"}) },
+			map[string]uint64{},
+			func(v *decision.Verdict) bool { return v.LastCheckIn.Day() == 19 },
+		},
+		{
+			"ids disagree", func(f *fakeSite) { again(f, classSystem, row{"AADDeviceID": entraTwo, "SID": nil}) },
+			map[string]uint64{"AADDeviceID: rows disagree": 1, "SID: rows disagree": 1},
+			func(v *decision.Verdict) bool { return len(v.Keys) == 1 && v.Keys[0].Kind == decision.KindConfigMgr },
+		},
+		{
+			"co-management disagrees", func(f *fakeSite) { again(f, classComanagement, row{"MDMEnrolled": false}) },
+			map[string]uint64{classComanagement + ": rows disagree": 1},
+			func(v *decision.Verdict) bool { return v.Channel == decision.ChannelUnknown },
+		},
 		{"co-management without an id", more(classComanagement, row{"MDMEnrolled": true}), map[string]uint64{classComanagement + ": missing": 1}, nil},
 		{"co-management is odd", func(f *fakeSite) {
 			f.classes[classComanagement][0]["MDMEnrolled"], f.classes[classComanagement][0]["ComgmtPolicyPresent"] = "perhaps", row{}
@@ -253,7 +273,10 @@ func TestStats(t *testing.T) {
 		t.Errorf("counters %+v, want those of the source", own)
 	}
 	site.set(func() {
-		site.fault = func(w http.ResponseWriter, _ *http.Request, _ string) bool { w.WriteHeader(http.StatusForbidden); return true }
+		site.fault = func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+			w.WriteHeader(http.StatusForbidden)
+			return true
+		}
 	})
 	if err := syncError(t, s); err == nil {
 		t.Fatal("Sync of a site that refuses")
