@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -138,6 +139,9 @@ func (c *client) send(ctx, caller context.Context, class, address string) (*http
 	case caller.Err() != nil:
 		return nil, caller.Err()
 	default:
+		if refused, ok := errors.AsType[*refusedError](err); ok {
+			return nil, &Error{Kind: KindUnauthorized, Class: class, Reason: refused.Error()}
+		}
 		return nil, &Error{Kind: KindSignIn, Class: class, Reason: "cannot sign in", Err: err}
 	}
 	if header != "" {
