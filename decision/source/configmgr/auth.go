@@ -58,7 +58,7 @@ func (a Auth) authorizer(base *url.URL) (authorizer, error) {
 		if a.Bearer.File == "" {
 			return nil, errors.New("bearer: no file")
 		}
-		return &sparing{authorizer: bearerAuth(*a.Bearer)}, nil
+		return bearerAuth(*a.Bearer), nil
 	case a.Basic != nil:
 		return newBasic(*a.Basic)
 	case !isLoopback(base):
@@ -74,7 +74,7 @@ func newBasic(b Basic) (authorizer, error) {
 	if (b.Password == "") == (b.PasswordFile == "") {
 		return nil, errors.New("basic: exactly one of password and password file is needed")
 	}
-	return &sparing{authorizer: basicAuth(b)}, nil
+	return basicAuth(b), nil
 }
 
 type nobody struct{}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gatehouse-project/gatehouse/decision/checkup"
 	"github.com/gatehouse-project/gatehouse/decision/source"
+	"github.com/gatehouse-project/gatehouse/decision/source/internal/refusal"
 )
 
 // client asks one service. It is safe for concurrent use.
@@ -28,6 +29,7 @@ type client struct {
 	timeout  time.Duration
 	notFound []int // nil: 404, unless a web page comes with it
 	now      func() time.Time
+	refused  refusal.Memory
 	peer     checkup.Peer // what the service's answers tell about it
 }
 
@@ -99,8 +101,16 @@ func (c *client) get(ctx context.Context, address string, d *document) (doc any,
 	if err != nil {
 		return nil, err
 	}
+	sent := req.Header.Get("Authorization")
+	if wait := c.refused.Wait(sent); wait > 0 {
+		return nil, fmt.Errorf("%s: %w %s: it is tried again in %s, or at once when it is changed", req.URL.Host, errUnauthorized, c.cred, wait.Round(time.Second))
+	}
 	doc, err = c.do(req, d, http.StatusOK)
-	if c.cred.kind != oauth || !errors.Is(err, errUnauthorized) {
+	switch {
+	case !errors.Is(err, errUnauthorized):
+		return doc, err
+	case c.cred.kind != oauth:
+		c.refused.Note(sent)
 		return doc, err
 	}
 	// The service may have forgotten the token before its time.

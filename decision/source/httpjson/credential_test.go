@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision/source"
+	"github.com/gatehouse-project/gatehouse/decision/source/internal/refusal"
 )
 
 func TestBearerFileIsReadAnew(t *testing.T) {
@@ -308,4 +309,64 @@ func TestClientCredentialsHonourContext(t *testing.T) {
 			t.Errorf("after the service woke up: %v", err)
 		}
 	})
+}
+
+// TestRefusedCredentialIsSpared: services lock an account after some refusals.
+func TestRefusedCredentialIsSpared(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	for name, sign := range map[string]func(*Options){
+		"user":        func(o *Options) { o.Username, o.Password = "gate", "wrong" },
+		"bearer":      func(o *Options) { o.Bearer = "wrong" },
+		"bearer file": func(o *Options) { o.BearerFile = path },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.WriteFile(path, []byte("wrong"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				calls, status := 0, 401
+				o := good()
+				sign(&o)
+				o.Transport = exchange(func(*http.Request) (*http.Response, error) {
+					calls++
+					return response(status, "{}"), nil
+				})
+				l, ok := build(t, o).(source.Looker)
+				if !ok {
+					t.Fatal("source is no Looker")
+				}
+				ask := func(want int) {
+					t.Helper()
+					_, err := l.Lookup(t.Context(), sn1)
+					if err == nil || !errors.Is(err, errUnauthorized) || calls != want {
+						t.Fatalf("%v after %d calls, want a refusal and %d", err, calls, want)
+					}
+				}
+				ask(1)
+				ask(1)
+				time.Sleep(refusal.FirstPause)
+				ask(2)
+				time.Sleep(refusal.FirstPause)
+				ask(2) // the pauses grow
+				time.Sleep(refusal.FirstPause)
+				status = 404
+				if _, err := l.Lookup(t.Context(), sn1); !errors.Is(err, source.ErrUnknownDevice) || calls != 3 {
+					t.Errorf("accepted again: %v after %d calls", err, calls)
+				}
+				if name != "bearer file" {
+					return
+				}
+				status = 401
+				time.Sleep(refusal.LongestPause)
+				ask(4)
+				if err := os.WriteFile(path, []byte("right"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				status = 404
+				if _, err := l.Lookup(t.Context(), sn1); !errors.Is(err, source.ErrUnknownDevice) || calls != 5 {
+					t.Errorf("a changed token: %v after %d calls", err, calls)
+				}
+			})
+		})
+	}
 }
