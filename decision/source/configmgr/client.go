@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision/checkup"
-	"github.com/gatehouse-project/gatehouse/decision/source/internal/refusal"
+	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 // maxBody bounds one answer after decompression.
@@ -29,7 +29,7 @@ type client struct {
 	page    int
 	now     func() time.Time
 	tiers   tiers
-	refused refusal.Memory // tickets are all different: those have a pace of their own
+	refused source.Refusal // tickets are all different: those have a pace of their own
 	peer    checkup.Peer   // what the site's answers tell about it
 }
 

@@ -17,7 +17,6 @@ import (
 
 	"github.com/gatehouse-project/gatehouse/decision/checkup"
 	"github.com/gatehouse-project/gatehouse/decision/source"
-	"github.com/gatehouse-project/gatehouse/decision/source/internal/refusal"
 )
 
 // client asks one service. It is safe for concurrent use.
@@ -29,7 +28,7 @@ type client struct {
 	timeout  time.Duration
 	notFound []int // nil: 404, unless a web page comes with it
 	now      func() time.Time
-	refused  refusal.Memory
+	refused  source.Refusal
 	peer     checkup.Peer // what the service's answers tell about it
 }
 

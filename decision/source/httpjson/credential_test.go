@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision/source"
-	"github.com/gatehouse-project/gatehouse/decision/source/internal/refusal"
 )
 
 func TestBearerFileIsReadAnew(t *testing.T) {
@@ -344,11 +343,11 @@ func TestRefusedCredentialIsSpared(t *testing.T) {
 				}
 				ask(1)
 				ask(1)
-				time.Sleep(refusal.FirstPause)
+				time.Sleep(source.FirstRefusalPause)
 				ask(2)
-				time.Sleep(refusal.FirstPause)
+				time.Sleep(source.FirstRefusalPause)
 				ask(2) // the pauses grow
-				time.Sleep(refusal.FirstPause)
+				time.Sleep(source.FirstRefusalPause)
 				status = 404
 				if _, err := l.Lookup(t.Context(), sn1); !errors.Is(err, source.ErrUnknownDevice) || calls != 3 {
 					t.Errorf("accepted again: %v after %d calls", err, calls)
@@ -357,7 +356,7 @@ func TestRefusedCredentialIsSpared(t *testing.T) {
 					return
 				}
 				status = 401
-				time.Sleep(refusal.LongestPause)
+				time.Sleep(source.LongestRefusalPause)
 				ask(4)
 				if err := os.WriteFile(path, []byte("right"), 0o600); err != nil {
 					t.Fatal(err)

@@ -1,4 +1,4 @@
-package refusal
+package source
 
 import (
 	"testing"
@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-func TestMemory(t *testing.T) {
+func TestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var m Memory
+		var m Refusal
 		expect := func(credential string, want time.Duration) {
 			t.Helper()
 			if got := m.Wait(credential); got != want {
@@ -17,7 +17,7 @@ func TestMemory(t *testing.T) {
 		}
 		expect("a", 0)
 		m.Note("a")
-		want := FirstPause
+		want := FirstRefusalPause
 		for range 8 {
 			expect("a", want)
 			expect("b", 0)
@@ -26,14 +26,14 @@ func TestMemory(t *testing.T) {
 			time.Sleep(want)
 			expect("a", 0)
 			m.Note("a")
-			want = min(2*want, LongestPause)
+			want = min(2*want, LongestRefusalPause)
 		}
 		m.Note("b")
-		expect("b", FirstPause)
+		expect("b", FirstRefusalPause)
 		expect("a", 0)
-		time.Sleep(FirstPause + LongestPause + 1) // it was good meanwhile
+		time.Sleep(FirstRefusalPause + LongestRefusalPause + 1) // it was good meanwhile
 		m.Note("b")
-		expect("b", FirstPause)
+		expect("b", FirstRefusalPause)
 		m.Note("")
 		expect("", 0) // who sends none is not refused for it
 	})
