@@ -1,9 +1,45 @@
 package source
 
 import (
+	"errors"
 	"sync"
 	"time"
 )
+
+// ErrNotAccepted says that a service does not accept the credential of the source: it
+// is wrong, expired or revoked. Sources wrap it; test with [errors.Is].
+var ErrNotAccepted = errors.New("credential not accepted")
+
+// Denial is why a service lets a source not read: a closed set, fit for a metric
+// label.
+type Denial string
+
+// The reasons.
+const (
+	DenialNone       Denial = ""
+	DenialCredential Denial = "credential" // not accepted: wrong, expired or revoked
+	DenialPermission Denial = "permission" // accepted, but may not do that
+)
+
+// Denials lists the reasons besides DenialNone, for metrics that start at 0.
+var Denials = []Denial{DenialCredential, DenialPermission}
+
+func denialOf(err error) Denial {
+	switch {
+	case errors.Is(err, ErrNotAccepted):
+		return DenialCredential
+	case errors.Is(err, ErrNotPermitted):
+		return DenialPermission
+	}
+	return DenialNone
+}
+
+// denied reports it if a service let us not read.
+func (r *Runner) denied(err error) {
+	if why := denialOf(err); why != DenialNone && r.o.Observer.Denied != nil {
+		r.o.Observer.Denied(r.o.Name, why)
+	}
+}
 
 // The pauses between two attempts with a credential that a service refused: the first
 // one, twice as long each time, and the longest.

@@ -1,6 +1,8 @@
 package source
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -37,4 +39,35 @@ func TestRefusal(t *testing.T) {
 		m.Note("")
 		expect("", 0) // who sends none is not refused for it
 	})
+}
+
+// TestDenials: an operator must see that a service refuses us, and whether for the
+// credential or for the permission.
+func TestDenials(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  error
+		want Denial
+	}{
+		"credential": {fmt.Errorf("fake: %w", ErrNotAccepted), DenialCredential},
+		"permission": {fmt.Errorf("fake: %w", ErrNotPermitted), DenialPermission},
+		"down":       {errDown, DenialNone},
+		"fine":       {nil, DenialNone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+				src := &lister{fake{devices: fleet(3, nil), err: tt.err}}
+				var got []Denial
+				r := run(src, RunnerOptions{Observer: Observer{Denied: func(_ string, why Denial) { got = append(got, why) }}})
+				_ = r.SyncNow(t.Context())
+				_ = r.Refresh(t.Context(), entra(1))
+				want := []Denial{tt.want, tt.want}
+				if tt.want == DenialNone {
+					want = nil
+				}
+				if !slices.Equal(got, want) {
+					t.Errorf("denials %v, want %v", got, want)
+				}
+			})
+		})
+	}
 }

@@ -36,9 +36,22 @@ type client struct {
 // an unknown device.
 var errNotFound = errors.New("not found")
 
+// denial is an error that says why the service lets us not read.
+type denial struct {
+	text string
+	is   error // of package source
+}
+
+// Error implements error.
+func (d *denial) Error() string { return d.text }
+
+// Unwrap makes it what it is.
+func (d *denial) Unwrap() error { return d.is }
+
 var (
-	errUnauthorized = errors.New("status 401: the service refuses")
-	errForbidden    = errors.New("status 403: the service lets")
+	errUnauthorized error = &denial{"status 401: the service refuses", source.ErrNotAccepted}
+	errForbidden    error = &denial{"status 403: the service lets", source.ErrNotPermitted}
+	errBadRequest         = errors.New("status 400")
 )
 
 func newClient(o *Options, notFound []int) (*client, error) {
@@ -168,6 +181,8 @@ func (c *client) status(res *http.Response) error {
 		return fmt.Errorf("%w %s", errUnauthorized, c.cred)
 	case code == http.StatusForbidden:
 		return fmt.Errorf("%w %s in but not read this: grant read access to devices", errForbidden, c.cred)
+	case code == http.StatusBadRequest:
+		return errBadRequest
 	case code == http.StatusTooManyRequests:
 		return &source.ThrottledError{RetryAfter: retryAfter(res.Header, c.now())}
 	case code == http.StatusServiceUnavailable && res.Header.Get("Retry-After") != "":

@@ -257,6 +257,9 @@ func TestClientCredentialsRefused(t *testing.T) {
 				l := p.source(t)
 				for range 3 { // the answer holds for a while: no storm of sign-ins
 					_, err := l.Lookup(t.Context(), sn1)
+					if unaccepted := name == "bad secret" || name == "bad request"; errors.Is(err, source.ErrNotAccepted) != unaccepted {
+						t.Errorf("not accepted: %v, want %v", !unaccepted, unaccepted)
+					}
 					if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") {
 						t.Errorf("error = %v, want one with %q", err, tt.want)
 					}
