@@ -38,6 +38,7 @@ type meters struct {
 	revocation prometheus.Histogram
 	rows       *prometheus.CounterVec
 	guarded    *prometheus.CounterVec
+	denied     *prometheus.CounterVec
 
 	mu     sync.Mutex
 	bound  map[string]*policyCounters
@@ -88,6 +89,7 @@ func newMeters() *meters {
 
 		rows:    counter("source_bad_records_total", "Records of a source that were skipped.", "source"),
 		guarded: counter("source_guard_total", "Sweeps that a guard rejected or held in part.", "source", "guard"),
+		denied:  counter("source_denied_total", "Reads and look-ups that a service refused to a source.", "source", "why"),
 		bound:   map[string]*policyCounters{},
 	}
 	m.status = newStatusCollector()
@@ -104,7 +106,7 @@ func newMeters() *meters {
 func (m *meters) register(reg *prometheus.Registry) error {
 	for _, c := range []prometheus.Collector{
 		m.decisions, m.reasons, m.duration, m.spoofs, m.refusals, m.rejected, m.foreign, m.requests, m.reqSeconds, m.microsoft,
-		m.msFailures, m.revocation, m.rows, m.guarded, m.status,
+		m.msFailures, m.revocation, m.rows, m.guarded, m.denied, m.status,
 	} {
 		err := reg.Register(c)
 		var already prometheus.AlreadyRegisteredError

@@ -21,6 +21,9 @@ func (m *meters) observe(name string) source.Observer {
 	for _, guard := range []string{"held", "rejected"} {
 		m.guarded.WithLabelValues(name, guard)
 	}
+	for _, why := range source.Denials {
+		m.denied.WithLabelValues(name, string(why))
+	}
 	return source.Observer{
 		Synced: func(e source.SyncEvent) {
 			m.requests.WithLabelValues(name, "sync_"+e.Result).Inc()
@@ -33,6 +36,9 @@ func (m *meters) observe(name string) source.Observer {
 		LookedUp: func(_, result string, took time.Duration) {
 			m.requests.WithLabelValues(name, "lookup_"+result).Inc()
 			m.reqSeconds.WithLabelValues(name).Observe(took.Seconds())
+		},
+		Denied: func(_ string, why source.Denial) {
+			m.denied.WithLabelValues(name, string(why)).Inc()
 		},
 		AskedGroups: func(_, result string, took time.Duration) {
 			m.requests.WithLabelValues(name, "groups_"+result).Inc()

@@ -189,6 +189,7 @@ func (r *Runner) ask(key decision.Key) error {
 		r.observe("timeout", took)
 	default:
 		r.observe("error", took)
+		r.denied(err)
 	}
 	if r.syncer != nil || r.ctx.Err() != nil {
 		return err // the health of a listing source is that of its sweeps

@@ -105,6 +105,9 @@ type Observer struct {
 	// of [GroupBatch]; result is answered, partly (some users failed), throttled,
 	// timeout or error. A call that our own limits forbid is throttled and took 0.
 	AskedGroups func(source, result string, took time.Duration)
+	// Denied reports that a sweep or look-up failed because the service does not accept
+	// the source's credential, or lets it not read.
+	Denied func(source string, why Denial)
 	// CheckedIn reports what came of telling a device to check in.
 	CheckedIn func(source string, result CheckIn)
 }

@@ -60,6 +60,7 @@ func (r *Runner) SyncNow(ctx context.Context) error {
 	ev.Again = now != "" && now == before && (ev.Result == "held" || ev.Result == "rejected")
 	r.finish(sweep, start, err)
 	ev.Took, ev.Err = time.Since(start), err
+	r.denied(err)
 	if v := r.view.Load(); v != nil {
 		ev.Devices = v.table.Len()
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision/checkup"
+	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 // maxBody bounds one answer after decompression.
@@ -28,7 +29,8 @@ type client struct {
 	page    int
 	now     func() time.Time
 	tiers   tiers
-	peer    checkup.Peer // what the site's answers tell about it
+	refused source.Refusal // tickets are all different: those have a pace of their own
+	peer    checkup.Peer   // what the site's answers tell about it
 }
 
 func newClient(base *url.URL, o Options, auth authorizer) *client {
@@ -123,6 +125,9 @@ func (c *client) exchange(ctx context.Context, class, address string) ([]byte, e
 			continue
 		}
 		defer resp.Body.Close()
+		if resp.StatusCode == http.StatusUnauthorized {
+			c.refused.Note(resp.Request.Header.Get("Authorization"))
+		}
 		return c.read(ctx, class, resp)
 	}
 }
@@ -139,6 +144,10 @@ func (c *client) send(ctx, caller context.Context, class, address string) (*http
 		return nil, caller.Err()
 	default:
 		return nil, &Error{Kind: KindSignIn, Class: class, Reason: "cannot sign in", Err: err}
+	}
+	if wait := c.refused.Wait(header); wait > 0 {
+		return nil, &Error{Kind: KindUnauthorized, Class: class, Reason: fmt.Sprintf(
+			"the server does not accept the credential, which is tried again in %s, or at once when it is changed", wait.Round(time.Second))}
 	}
 	if header != "" {
 		req.Header.Set("Authorization", header)

@@ -62,6 +62,10 @@ func TestErrorsNameTheFix(t *testing.T) {
 			if strings.Contains(err.Error(), "horse") || strings.Contains(err.Error(), entraOne) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("error says too much: %v", err)
 			}
+			unaccepted := tt.kind == KindUnauthorized || tt.kind == KindSignIn
+			if errors.Is(err, source.ErrNotAccepted) != unaccepted || errors.Is(err, source.ErrNotPermitted) != (tt.kind == KindPermission) {
+				t.Errorf("%v counts as another denial", err)
+			}
 			throttled, is := errors.AsType[*source.ThrottledError](err)
 			if is != (tt.kind == KindThrottled) || is && throttled.RetryAfter == 0 {
 				t.Errorf("throttled: %v", is)

@@ -80,6 +80,7 @@ type Source struct {
 	mu        sync.Mutex
 	witnesses []int64 // updates about which most devices have a row; see scans.go
 	turn      int     // sweeps so far
+	stats     Stats
 }
 
 var (

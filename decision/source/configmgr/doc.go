@@ -32,6 +32,13 @@
 // stay. A record that the site calls obsolete or decommissioned is left out, as is
 // a resource that was only discovered and has no client.
 //
+// # What cannot be used
+//
+// Values that count as unknown because nobody can use them (another type, a number
+// that no document names, a date in the future, rows of one device that disagree,
+// half a record) are counted by property and reason, see [Stats]. Null is not: it is
+// how the site says that a client never reported something.
+//
 // The package must never import another information point, a policy, or anything
 // that serves HTTP. Start reading at configmgr.go, then sync.go and verdict.go;
 // client.go and page.go talk to the service, auth.go and kerberos.go sign in.

@@ -55,6 +55,19 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// Is makes an error [source.ErrNotAccepted] or [source.ErrNotPermitted] if that is what
+// it means.
+func (e *Error) Is(target error) bool {
+	switch e.Kind {
+	case KindUnauthorized, KindSignIn:
+		return target == source.ErrNotAccepted
+	case KindPermission:
+		return target == source.ErrNotPermitted
+	case KindUnavailable, KindThrottled, KindNotFound, KindCertificate, KindBadRequest, KindAnswer:
+	}
+	return false
+}
+
 // transient reports whether the same call may succeed a moment later.
 func transient(err error) bool {
 	e, ok := errors.AsType[*Error](err)

@@ -104,10 +104,10 @@ func (s *Source) examineVersion(ctx context.Context) checkup.Finding {
 		return checkup.Skip(checkup.CheckVersion, "the site does not tell its version to this account")
 	}
 	row, err := decode[siteRow](raw)
-	if err != nil || row.Version == "" {
+	if err != nil || row.Version.s == "" {
 		return checkup.Skip(checkup.CheckVersion, "the site does not tell its version")
 	}
-	return checkup.Ok(checkup.CheckVersion, "site "+clip(string(row.SiteCode))+" has version "+clip(string(row.Version)))
+	return checkup.Ok(checkup.CheckVersion, "site "+clip(row.SiteCode.s)+" has version "+clip(row.Version.s))
 }
 
 const maxWord = 32

@@ -3,6 +3,8 @@ package configmgr
 import (
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -34,6 +36,8 @@ func FuzzPage(f *testing.F) {
 		}
 		builder := source.NewBuilder(len(p.rows) + 1)
 		var records []*record
+		var last *record
+		c := &checks{now: now, tally: map[string]int{}}
 		for _, raw := range p.rows {
 			system, err := decode[systemRow](raw)
 			if err != nil {
@@ -45,11 +49,24 @@ func FuzzPage(f *testing.F) {
 			}
 			update, _ := decode[updateRow](raw)
 			comanaged, _ := decode[comanagementRow](raw)
+			c.system(&system)
 			r := newRecord(&system)
-			r.addFacts(&facts)
+			r.addFacts(c, &facts)
+			c.update(&update)
 			r.scan.add(&update)
-			r.comanaged = comanaged.isComanaged()
+			r.addComanagement(c, &comanaged)
+			if last != nil {
+				c.repeat(last, newRecord(&system)) // as paging gives a row again
+				last.addFacts(c, &facts)
+				last.addComanagement(c, &comanaged)
+			}
+			last = r
 			records = append(records, r)
+		}
+		for what := range c.counted() {
+			if _, reason, ok := strings.Cut(what, ": "); !ok || !slices.Contains(reasons, reason) || len(what) > 80 {
+				t.Fatalf("%q becomes a metric label", what)
+			}
 		}
 		kept, dropped := devices(records)
 		if len(kept)+dropped > len(records) {
@@ -67,6 +84,8 @@ func FuzzPage(f *testing.F) {
 		}
 	})
 }
+
+var reasons = []string{wrongType, unknownValue, badDate, inFuture, badID, badText, missing, disagree, otherDevice}
 
 func checkProof(t *testing.T, r *record, v *decision.Verdict) {
 	t.Helper()

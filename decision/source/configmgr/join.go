@@ -3,7 +3,6 @@ package configmgr
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 )
@@ -12,6 +11,7 @@ import (
 type record struct {
 	resource    int64
 	keys        []decision.Key // own id first, then Entra, then SID
+	gone        bool           // the site itself no longer counts it as a device
 	name        string
 	build       string
 	client      decision.Tri
@@ -19,6 +19,7 @@ type record struct {
 	facts       resourceRow
 	scan        scan
 	comanaged   decision.Tri
+	hasChannel  bool // there is a row of SMS_Client_ComanagementState
 	blockedTwin bool // another record of the same device is blocked
 }
 
@@ -32,13 +33,13 @@ func (r *systemRow) gone() bool {
 func keysOf(smsID, entraID, sid text) []decision.Key {
 	keys := make([]decision.Key, 0, 3)
 	add := func(kind string, v text) {
-		if k, ok := decision.CanonicalKey(kind, string(v)); ok {
+		if k, ok := decision.CanonicalKey(kind, v.s); ok {
 			keys = append(keys, k)
 		}
 	}
 	add(decision.KindConfigMgr, smsID)
 	add(decision.KindEntra, entraID)
-	if strings.HasPrefix(strings.ToUpper(string(sid)), "S-1-5-") {
+	if isDomainSID(sid.s) {
 		add(decision.KindSID, sid)
 	}
 	return keys
@@ -48,20 +49,39 @@ func newRecord(r *systemRow) *record {
 	rec := &record{
 		resource: r.ResourceID.value,
 		keys:     keysOf(r.SMSUniqueIdentifier, r.AADDeviceID, r.SID),
-		name:     string(r.Name), build: string(r.Build), client: r.Client.Tri,
+		name:     r.Name.s, build: r.Build.s, client: r.Client.Tri, gone: r.gone(),
 	}
 	if rec.name == "" {
-		rec.name = string(r.NetbiosName)
+		rec.name = r.NetbiosName.s
 	}
 	return rec
 }
 
 // addFacts joins the second class. The client flag of either class counts.
-func (r *record) addFacts(f *resourceRow) {
-	r.facts, r.hasFacts = *f, true
+func (r *record) addFacts(c *checks, f *resourceRow) {
+	if r.client == decision.Yes || f.IsClient.Tri != decision.No { // else nobody asks
+		c.resource(f)
+	}
+	if r.hasFacts {
+		c.repeatFacts(&r.facts, f)
+	} else {
+		r.facts, r.hasFacts = *f, true
+	}
+	f = &r.facts
 	if f.IsClient.Tri == decision.Yes || r.client == decision.Unknown {
 		r.client = f.IsClient.Tri
 	}
+}
+
+// addComanagement joins a row of SMS_Client_ComanagementState.
+func (r *record) addComanagement(c *checks, row *comanagementRow) {
+	c.comanagement(row)
+	is := row.isComanaged()
+	if r.hasChannel && r.comanaged != is {
+		c.problem(classComanagement, disagree)
+		is = decision.Unknown
+	}
+	r.comanaged, r.hasChannel = is, true
 }
 
 // devices returns one record for each device: clients that are not obsolete. Of
@@ -71,7 +91,7 @@ func (r *record) addFacts(f *resourceRow) {
 func devices(records []*record) (kept []*record, dropped int) {
 	live := make([]*record, 0, len(records))
 	for _, r := range records {
-		if r.client == decision.Yes && r.facts.IsObsolete.Tri != decision.Yes {
+		if r.client == decision.Yes && !r.gone && r.facts.IsObsolete.Tri != decision.Yes {
 			live = append(live, r)
 		}
 	}

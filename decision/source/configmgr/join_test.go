@@ -8,8 +8,8 @@ import (
 )
 
 // made is a live record; day is when it was active last, 0 for never.
-func made(id int64, entra, sid text, day int) *record {
-	r := &record{resource: id, client: decision.Yes, keys: keysOf(text("GUID:"+string(rune('A'+id))), entra, sid)}
+func made(id int64, entra, sid string, day int) *record {
+	r := &record{resource: id, client: decision.Yes, keys: keysOf(text{s: "GUID:" + string(rune('A'+id))}, text{s: entra}, text{s: sid})}
 	if day > 0 {
 		r.facts.LastActiveTime.Time = time.Date(2026, 11, day, 0, 0, 0, 0, time.UTC)
 	}

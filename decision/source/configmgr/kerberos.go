@@ -18,6 +18,8 @@ import (
 	"github.com/jcmturner/gokrb5/v8/messages"
 	"github.com/jcmturner/gokrb5/v8/spnego"
 	"github.com/jcmturner/gokrb5/v8/types"
+
+	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 // Negotiate signs in with Kerberos (SPNEGO, RFC 4559), by the key of an account in
@@ -42,8 +44,8 @@ type Negotiate struct {
 // The pace of sign-ins. A wrong key counts against the account's lockout, so it is
 // not tried again at once; an unreachable centre is no danger to the account.
 const (
-	firstPause   = 30 * time.Second
-	longestPause = 15 * time.Minute
+	firstPause   = source.FirstRefusalPause
+	longestPause = source.LongestRefusalPause
 	minTicketAge = time.Minute     // a refused ticket that is younger is not thrown away
 	renewBefore  = 5 * time.Minute // the end of a ticket
 	spareTicket  = 30 * time.Second

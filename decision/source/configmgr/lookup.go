@@ -32,17 +32,19 @@ func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict
 	if k, ok := decision.CanonicalKey(key.Kind, key.Value); !ok || k != key || !canAsk(key.Kind) {
 		return decision.Verdict{}, fmt.Errorf("id of kind %q: %w", key.Kind, source.ErrUnknownDevice)
 	}
-	records, err := s.find(ctx, key)
+	c := s.checks()
+	defer s.add(c)
+	records, err := s.find(ctx, c, key)
 	if err != nil {
 		return decision.Verdict{}, err
 	}
 	g, bounded := errgroup.WithContext(ctx)
 	g.SetLimit(4)
 	for _, r := range records {
-		g.Go(func() error { return s.lookupFacts(bounded, r) })
-		g.Go(func() error { return s.lookupComanagement(bounded, r) })
+		g.Go(func() error { return s.lookupFacts(bounded, c, r) })
+		g.Go(func() error { return s.lookupComanagement(bounded, c, r) })
 		if !s.o.NoUpdates {
-			g.Go(func() error { return s.lookupScan(bounded, r) })
+			g.Go(func() error { return s.lookupScan(bounded, c, r) })
 		}
 	}
 	if err := g.Wait(); err != nil {
@@ -54,6 +56,7 @@ func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict
 	kept, _ := devices(records)
 	for _, r := range kept {
 		if slices.Contains(r.keys, key) {
+			c.client(r)
 			return s.judge().verdict(r), nil
 		}
 	}
@@ -61,8 +64,8 @@ func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict
 }
 
 // find returns the records with an id.
-func (s *Source) find(ctx context.Context, key decision.Key) ([]*record, error) {
-	var records []*record
+func (s *Source) find(ctx context.Context, c *checks, key decision.Key) ([]*record, error) {
+	all := newSite()
 	q := query{class: classSystem, filter: filterFor(key), fields: systemFields, once: maxTwins}
 	rows := 0
 	err := s.client.list(ctx, q, func(raw json.RawMessage) error {
@@ -71,11 +74,10 @@ func (s *Source) find(ctx context.Context, key decision.Key) ([]*record, error) 
 		if err != nil || !row.ResourceID.known {
 			return &Error{Kind: KindAnswer, Class: classSystem, Reason: errNoResource.Error()}
 		}
-		if r := newRecord(&row); !row.gone() && slices.Contains(r.keys, key) {
-			records = append(records, r)
-		}
+		all.add(c, &row)
 		return nil
 	})
+	records := slices.DeleteFunc(all.records, func(r *record) bool { return r.gone || !slices.Contains(r.keys, key) })
 	switch {
 	case err != nil:
 		return nil, err
@@ -100,25 +102,29 @@ func filterFor(key decision.Key) string {
 	return "SMSUniqueIdentifier eq '" + strings.ToUpper(value) + "'"
 }
 
-func (s *Source) lookupFacts(ctx context.Context, r *record) error {
+func (s *Source) lookupFacts(ctx context.Context, c *checks, r *record) error {
 	q := query{class: classResources, filter: fmt.Sprintf("ResourceID eq %d", r.resource), fields: resourceFields, once: 1}
 	return s.client.list(ctx, q, func(raw json.RawMessage) error {
 		row, err := decode[resourceRow](raw)
 		if err == nil && row.ResourceID.is(r.resource) {
-			r.addFacts(&row)
+			r.addFacts(c, &row)
+		} else {
+			c.problem(classResources, otherDevice)
 		}
 		return nil
 	})
 }
 
 // lookupComanagement asks by either name of the id property.
-func (s *Source) lookupComanagement(ctx context.Context, r *record) error {
+func (s *Source) lookupComanagement(ctx context.Context, c *checks, r *record) error {
 	ask := func(property string) error {
 		q := query{class: classComanagement, filter: fmt.Sprintf("%s eq %d", property, r.resource), once: 1}
 		return s.client.list(ctx, q, func(raw json.RawMessage) error {
 			row, err := decode[comanagementRow](raw)
 			if err == nil && row.id().is(r.resource) {
-				r.comanaged = row.isComanaged()
+				r.addComanagement(c, &row)
+			} else {
+				c.problem(classComanagement, otherDevice)
 			}
 			return nil
 		})
@@ -132,7 +138,7 @@ func (s *Source) lookupComanagement(ctx context.Context, r *record) error {
 
 // lookupScan reads the update rows of one device: all of them if updates are named,
 // else the missing ones and one of each other kind.
-func (s *Source) lookupScan(ctx context.Context, r *record) error {
+func (s *Source) lookupScan(ctx context.Context, c *checks, r *record) error {
 	read := func(filter string, once int) error {
 		q := query{
 			class: classUpdates, filter: fmt.Sprintf("MachineID eq %d%s", r.resource, filter), fields: updateFields,
@@ -143,8 +149,13 @@ func (s *Source) lookupScan(ctx context.Context, r *record) error {
 			if err != nil || !row.MachineID.is(r.resource) {
 				return &Error{Kind: KindAnswer, Class: classUpdates, Reason: "a row is about another device"}
 			}
-			if s.counts(&row) {
+			c.update(&row)
+			switch s.counts(&row) {
+			case decision.Yes:
 				r.scan.add(&row)
+			case decision.Unknown:
+				r.scan.unknown = true
+			case decision.No:
 			}
 			return nil
 		})

@@ -1,6 +1,7 @@
 package configmgr
 
 import (
+	"errors"
 	"io"
 	"log"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision/source"
@@ -149,5 +151,68 @@ func TestRunnerReadsTheSite(t *testing.T) {
 	}
 	if r.Table().Len() != 1 {
 		t.Errorf("%d devices, want 1", r.Table().Len())
+	}
+}
+
+// TestRefusedCredentialIsSpared: a directory locks an account after some refusals.
+func TestRefusedCredentialIsSpared(t *testing.T) {
+	for name, auth := range map[string]func(file string) Auth{
+		"basic":  func(file string) Auth { return Auth{Basic: &Basic{Username: "u", PasswordFile: file}} },
+		"bearer": func(file string) Auth { return Auth{Bearer: &Bearer{File: file}} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "secret")
+			write := func(s string) {
+				t.Helper()
+				if err := os.WriteFile(file, []byte(s), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Test(t, func(t *testing.T) {
+				calls, status := 0, 401
+				o := plainOptions(func(r *http.Request) (*http.Response, error) {
+					calls++
+					return respond(r, status, `{"value":[]}`), nil
+				})
+				o.Auth = auth(file)
+				s, err := New(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				write("wrong")
+				ask := func(want int) {
+					t.Helper()
+					_, err := s.Lookup(t.Context(), entraKey(entraOne))
+					if e, ok := errors.AsType[*Error](err); status == 401 && (!ok || e.Kind != KindUnauthorized || !strings.Contains(err.Error(), "does not accept the credential")) {
+						t.Errorf("error %v", err)
+					}
+					if err := syncError(t, s); (err == nil) != (status == 200) || calls != want {
+						t.Fatalf("Sync = %v after %d calls, want %d", err, calls, want)
+					}
+				}
+				ask(1)
+				pause := firstPause
+				for i := range 8 {
+					time.Sleep(pause - time.Second)
+					ask(1 + i)
+					time.Sleep(2 * time.Second)
+					ask(2 + i)
+					pause = min(2*pause, longestPause)
+				}
+				write("also wrong")
+				ask(10)
+				time.Sleep(firstPause + time.Second) // not the long one
+				ask(11)
+				write("right")
+				status = 200
+				before := calls
+				if _, err := s.Lookup(t.Context(), entraKey(entraOne)); !errors.Is(err, source.ErrUnknownDevice) || calls != before+1 {
+					t.Errorf("a changed credential: %v, %d calls", err, calls-before)
+				}
+				if err := syncError(t, s); err != nil {
+					t.Errorf("Sync = %v", err)
+				}
+			})
+		})
 	}
 }

@@ -19,6 +19,9 @@ type scan struct {
 	articles []string
 }
 
+// empty reports whether no row was found.
+func (s *scan) empty() bool { return !s.done && !s.missing && !s.unknown }
+
 // updated is yes only if the device was scanned and nothing is missing or unknown.
 func (s *scan) updated() decision.Tri {
 	switch {
@@ -46,7 +49,7 @@ func (s *scan) add(u *updateRow) {
 
 // article names an update as people know it.
 func article(u *updateRow) string {
-	a := strings.TrimSpace(string(u.ArticleID))
+	a := strings.TrimSpace(u.ArticleID.s)
 	switch {
 	case a == "" || len(a) > 32:
 		return ""
@@ -56,14 +59,17 @@ func article(u *updateRow) string {
 	return a
 }
 
-// counts reports whether the update is one that counts.
-func (s *Source) counts(u *updateRow) bool {
-	if len(s.updates) == 0 || u.CIID.known && s.updates[u.CIID.value] {
-		return true
+// counts reports whether the update is one that counts. It is unknown of a row that
+// does not say which update it is about.
+func (s *Source) counts(u *updateRow) decision.Tri {
+	a, isNumber := integer(strings.TrimPrefix(strings.ToUpper(u.ArticleID.s), "KB"))
+	switch {
+	case len(s.updates) == 0, u.CIID.known && s.updates[u.CIID.value], isNumber && s.updates[a]:
+		return decision.Yes
+	case !u.CIID.known, u.ArticleID.why != "":
+		return decision.Unknown
 	}
-	var a number
-	_ = a.UnmarshalJSON([]byte(strings.TrimPrefix(strings.ToUpper(string(u.ArticleID)), "KB")))
-	return a.known && s.updates[a.value]
+	return decision.No
 }
 
 // decode reads a row. Only a row that is no object fails.

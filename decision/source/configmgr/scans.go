@@ -19,9 +19,9 @@ const (
 )
 
 // readScans reads all that counts when no updates are named.
-func (s *Source) readScans(ctx context.Context, all *site, kept []*record) error {
+func (s *Source) readScans(ctx context.Context, c *checks, all *site, kept []*record) error {
 	newest := map[int64]bool{}
-	_, err := s.readUpdate(ctx, all, fmt.Sprintf("Status eq %d", updateMissing), func(u *updateRow, _ *record) {
+	_, err := s.readUpdate(ctx, c, all, fmt.Sprintf("Status eq %d", updateMissing), func(u *updateRow, _ *record) {
 		if u.CIID.known && len(newest) < 10*maxWitnesses {
 			newest[u.CIID.value] = true
 		}
@@ -29,7 +29,7 @@ func (s *Source) readScans(ctx context.Context, all *site, kept []*record) error
 	if err != nil {
 		return err
 	}
-	if _, err := s.readUpdate(ctx, all, fmt.Sprintf("Status eq %d", updateUnknown), nil); err != nil {
+	if _, err := s.readUpdate(ctx, c, all, fmt.Sprintf("Status eq %d", updateUnknown), nil); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -37,7 +37,7 @@ func (s *Source) readScans(ctx context.Context, all *site, kept []*record) error
 	s.turn++
 	turn := s.turn
 	s.mu.Unlock()
-	w := &witnesses{s: s, all: all, open: unproven(kept), turn: turn}
+	w := &witnesses{s: s, c: c, all: all, open: unproven(kept), turn: turn}
 	if len(candidates) == 0 {
 		candidates = lastOf(newest, 2) // the newest of the missing updates have rows about many devices
 	}
@@ -54,7 +54,7 @@ func (s *Source) readScans(ctx context.Context, all *site, kept []*record) error
 func unproven(records []*record) []*record {
 	var open []*record
 	for _, r := range records {
-		if !r.scan.done && !r.scan.missing && !r.scan.unknown {
+		if r.scan.empty() {
 			open = append(open, r)
 		}
 	}
@@ -74,6 +74,7 @@ func lastOf(set map[int64]bool, n int) []int64 {
 // witnesses finds updates that prove scans.
 type witnesses struct {
 	s      *Source
+	c      *checks
 	all    *site
 	open   []*record
 	turn   int
@@ -94,7 +95,7 @@ func (w *witnesses) read(ctx context.Context, candidates []int64) error {
 			r := w.open[(w.turn*maxProbes+probes)%len(w.open)]
 			probes++
 			var err error
-			if id, err = w.s.anyScanned(ctx, r); err != nil {
+			if id, err = w.s.anyScanned(ctx, w.c, r); err != nil {
 				return err
 			}
 		}
@@ -112,7 +113,7 @@ func (w *witnesses) read(ctx context.Context, candidates []int64) error {
 func (w *witnesses) readOne(ctx context.Context, id int64) error {
 	before := len(w.open)
 	for _, status := range []int{updateInstalled, updateNotRequired} {
-		if _, err := w.s.readUpdate(ctx, w.all, fmt.Sprintf("CI_ID eq %d and Status eq %d", id, status), nil); err != nil {
+		if _, err := w.s.readUpdate(ctx, w.c, w.all, fmt.Sprintf("CI_ID eq %d and Status eq %d", id, status), nil); err != nil {
 			return err
 		}
 	}
@@ -125,7 +126,7 @@ func (w *witnesses) readOne(ctx context.Context, id int64) error {
 
 // anyScanned returns an update about which the device has a row that proves a scan,
 // or 0.
-func (s *Source) anyScanned(ctx context.Context, r *record) (id int64, err error) {
+func (s *Source) anyScanned(ctx context.Context, c *checks, r *record) (id int64, err error) {
 	for _, status := range []int{updateInstalled, updateNotRequired} {
 		q := query{
 			class: classUpdates, filter: fmt.Sprintf("MachineID eq %d and Status eq %d", r.resource, status),
@@ -133,7 +134,14 @@ func (s *Source) anyScanned(ctx context.Context, r *record) (id int64, err error
 		}
 		err = s.client.list(ctx, q, func(raw json.RawMessage) error {
 			row, err := decode[updateRow](raw)
-			if err == nil && row.CIID.known && row.MachineID.is(r.resource) && row.Status.is(int64(status)) {
+			switch {
+			case err != nil || !row.MachineID.is(r.resource):
+				c.problem(classUpdates, otherDevice)
+				return nil
+			default:
+				c.update(&row)
+			}
+			if row.CIID.known && row.Status.is(int64(status)) {
 				id = row.CIID.value
 				r.scan.add(&row)
 			}

@@ -26,18 +26,34 @@ type site struct {
 	byID    map[int64]*record
 }
 
+func newSite() *site { return &site{byID: map[int64]*record{}} }
+
+// add adds a row of SMS_R_System. Paging may repeat one.
+func (all *site) add(c *checks, row *systemRow) {
+	if !row.gone() { // of what is gone nothing counts
+		c.system(row)
+	}
+	r := newRecord(row)
+	if first := all.byID[r.resource]; first != nil {
+		c.repeat(first, r)
+		return
+	}
+	all.byID[r.resource] = r
+	all.records = append(all.records, r)
+}
+
 // Sync implements [source.Syncer]: it lists the four classes, joins them and emits
 // each client once. Any class that cannot be read fails the sweep, except the one
 // about co-management, which older sites do not have.
 func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
-	all := &site{byID: map[int64]*record{}}
-	if err := s.readSystems(ctx, all, sweep); err != nil {
+	all, c := newSite(), s.checks()
+	if err := s.readSystems(ctx, c, all, sweep); err != nil {
 		return err
 	}
-	if err := s.readResources(ctx, all, sweep); err != nil {
+	if err := s.readResources(ctx, c, all, sweep); err != nil {
 		return err
 	}
-	if err := s.readComanagement(ctx, all); err != nil {
+	if err := s.readComanagement(ctx, c, all); err != nil {
 		return err
 	}
 	kept, dropped := devices(all.records)
@@ -45,18 +61,27 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 		s.o.Logger.Debug("older records of the same devices left out", "records", dropped)
 	}
 	if !s.o.NoUpdates {
-		if err := s.readUpdates(ctx, all, kept); err != nil {
+		if err := s.readUpdates(ctx, c, all, kept); err != nil {
 			return err
 		}
 	}
 	j := s.judge()
+	st := Stats{Duplicates: dropped, Complete: c.now}
 	for _, r := range kept {
+		c.client(r)
+		if !s.o.NoUpdates && r.scan.empty() {
+			st.NeverScanned++
+		}
 		if len(r.keys) == 0 {
 			sweep.Bad(fmt.Sprintf("resource %d", r.resource), errors.New("client has no id"))
 			continue
 		}
 		sweep.Device(j.verdict(r))
+		st.Devices++
 	}
+	st.Bad, _ = sweep.BadRows()
+	st.Problems = c.counted()
+	s.publish(st)
 	return nil
 }
 
@@ -64,7 +89,7 @@ func (s *Source) judge() judge {
 	return judge{now: s.o.Now(), signatureAge: s.o.SignatureAge, noUpdates: s.o.NoUpdates}
 }
 
-func (s *Source) readSystems(ctx context.Context, all *site, sweep *source.Sweep) error {
+func (s *Source) readSystems(ctx context.Context, c *checks, all *site, sweep *source.Sweep) error {
 	q := query{class: classSystem, fields: systemFields, most: s.sweepRows(), patient: true}
 	return s.client.list(ctx, q, func(raw json.RawMessage) error {
 		row, err := decode[systemRow](raw)
@@ -73,17 +98,14 @@ func (s *Source) readSystems(ctx context.Context, all *site, sweep *source.Sweep
 			sweep.Bad(classSystem, err)
 		case !row.ResourceID.known:
 			sweep.Bad(classSystem, errNoResource)
-		case row.gone() || all.byID[row.ResourceID.value] != nil: // paging may repeat a row
 		default:
-			r := newRecord(&row)
-			all.byID[r.resource] = r
-			all.records = append(all.records, r)
+			all.add(c, &row)
 		}
 		return nil
 	})
 }
 
-func (s *Source) readResources(ctx context.Context, all *site, sweep *source.Sweep) error {
+func (s *Source) readResources(ctx context.Context, c *checks, all *site, sweep *source.Sweep) error {
 	q := query{class: classResources, fields: resourceFields, most: s.sweepRows(), patient: true}
 	return s.client.list(ctx, q, func(raw json.RawMessage) error {
 		row, err := decode[resourceRow](raw)
@@ -94,22 +116,24 @@ func (s *Source) readResources(ctx context.Context, all *site, sweep *source.Swe
 			sweep.Bad(classResources, errNoResource)
 		default:
 			if r := all.byID[row.ResourceID.value]; r != nil {
-				r.addFacts(&row)
+				r.addFacts(c, &row)
 			}
 		}
 		return nil
 	})
 }
 
-func (s *Source) readComanagement(ctx context.Context, all *site) error {
+func (s *Source) readComanagement(ctx context.Context, c *checks, all *site) error {
 	q := query{class: classComanagement, fields: comanagementFields, most: s.sweepRows(), patient: true}
 	err := s.client.list(ctx, q, func(raw json.RawMessage) error {
 		row, err := decode[comanagementRow](raw)
-		if err != nil {
-			return nil // one row less is one channel less
+		id := row.id()
+		if err != nil || !id.known { // one row less is one channel less
+			c.problem(classComanagement, missing)
+			return nil
 		}
-		if r := all.byID[row.id().value]; r != nil && row.id().known {
-			r.comanaged = row.isComanaged()
+		if r := all.byID[id.value]; r != nil {
+			r.addComanagement(c, &row)
 		}
 		return nil
 	})
@@ -125,14 +149,14 @@ func without(err error) error {
 }
 
 // readUpdates reads what counts for "updated" into the records.
-func (s *Source) readUpdates(ctx context.Context, all *site, kept []*record) error {
+func (s *Source) readUpdates(ctx context.Context, c *checks, all *site, kept []*record) error {
 	if len(s.updates) == 0 {
-		return s.readScans(ctx, all, kept)
+		return s.readScans(ctx, c, all, kept)
 	}
 	for _, id := range s.o.Updates {
-		n, err := s.readUpdate(ctx, all, fmt.Sprintf("CI_ID eq %d", id), nil)
+		n, err := s.readUpdate(ctx, c, all, fmt.Sprintf("CI_ID eq %d", id), nil)
 		if err == nil && n == 0 {
-			_, err = s.readUpdate(ctx, all, fmt.Sprintf("ArticleID eq '%d'", id), nil)
+			_, err = s.readUpdate(ctx, c, all, fmt.Sprintf("ArticleID eq '%d'", id), nil)
 		}
 		if err != nil {
 			return err
@@ -143,7 +167,7 @@ func (s *Source) readUpdates(ctx context.Context, all *site, kept []*record) err
 
 // readUpdate lists update rows and adds them to their records. see, if not nil,
 // receives each of them.
-func (s *Source) readUpdate(ctx context.Context, all *site, filter string, see func(*updateRow, *record)) (rows int, err error) {
+func (s *Source) readUpdate(ctx context.Context, c *checks, all *site, filter string, see func(*updateRow, *record)) (rows int, err error) {
 	q := query{class: classUpdates, filter: filter, fields: updateFields, most: maxUpdateRows, patient: true}
 	err = s.client.list(ctx, q, func(raw json.RawMessage) error {
 		row, err := decode[updateRow](raw)
@@ -155,6 +179,7 @@ func (s *Source) readUpdate(ctx context.Context, all *site, filter string, see f
 		if r == nil {
 			return nil
 		}
+		c.update(&row)
 		r.scan.add(&row)
 		if see != nil {
 			see(&row, r)

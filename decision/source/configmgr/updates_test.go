@@ -60,8 +60,8 @@ func TestUpdated(t *testing.T) {
 }
 
 func TestArticle(t *testing.T) {
-	for in, want := range map[text]string{"5031356": "KB5031356", "KB5031356": "KB5031356", " 1 ": "KB1", "": "", text(strings.Repeat("9", 40)): ""} {
-		if got := article(&updateRow{ArticleID: in}); got != want {
+	for in, want := range map[string]string{"5031356": "KB5031356", "KB5031356": "KB5031356", " 1 ": "KB1", "": "", strings.Repeat("9", 40): ""} {
+		if got := article(&updateRow{ArticleID: text{s: in}}); got != want {
 			t.Errorf("%q is called %q, want %q", in, got, want)
 		}
 	}

@@ -13,6 +13,7 @@ const (
 	clientActive   = 1
 	checkPassed    = 1
 	checkFailed    = 2
+	checkNotRun    = 3
 	ownerCompany   = 1
 	ownerPersonal  = 2
 
@@ -46,7 +47,7 @@ func (j judge) verdict(r *record) decision.Verdict {
 	}}
 	d := &v.Device
 	if d.Name == "" {
-		d.Name = string(f.Name)
+		d.Name = f.Name.s
 	}
 	d.Platform, d.OSVersion = system(f, r.build)
 	if blocked(r) {
@@ -122,27 +123,39 @@ func lastCheckIn(f *resourceRow) time.Time {
 	return f.LastDDR.Time
 }
 
-// system reads the platform, and the version where the site knows the build: "10.0"
-// alone says nothing and would look like a very old one.
-func system(f *resourceRow, build string) (decision.Platform, decision.Version) {
-	name := strings.TrimPrefix(strings.ToLower(string(f.DeviceOS)), "microsoft ")
-	platform := decision.PlatformUnknown
+// system reads the platform, and the version where the site knows the build.
+func system(f *resourceRow, own string) (decision.Platform, decision.Version) {
+	p, ok := platform(f.DeviceOS.s)
+	if !ok {
+		return p, decision.Version{}
+	}
+	for _, s := range []string{f.DeviceOSBuild.s, own} {
+		if v, ok := build(s); ok {
+			return p, v
+		}
+	}
+	return p, decision.Version{}
+}
+
+// platform reads DeviceOS, such as "Microsoft Windows NT Workstation 10.0".
+func platform(s string) (decision.Platform, bool) {
+	name := strings.TrimPrefix(strings.ToLower(s), "microsoft ")
 	for _, family := range []string{"windows", "mac os x", "macos", "darwin"} {
 		if strings.HasPrefix(name, family) {
-			platform, _ = decision.ParsePlatform(family)
+			return decision.ParsePlatform(family)
 		}
 	}
-	for _, s := range []string{string(f.DeviceOSBuild), build} {
-		if strings.Count(s, ".") < 2 {
-			continue
-		}
-		v, err := decision.ParseVersion(s)
-		if err != nil || platform == decision.PlatformUnknown {
-			continue
-		}
-		return platform, v
+	return decision.PlatformUnknown, false
+}
+
+// build reads a version that has a build: "10.0" alone says nothing and would look
+// like a very old one.
+func build(s string) (v decision.Version, ok bool) {
+	if strings.Count(s, ".") < 2 {
+		return v, false
 	}
-	return platform, decision.Version{}
+	v, err := decision.ParseVersion(s)
+	return v, err == nil
 }
 
 // protected reports whether the site manages endpoint protection on the device.
@@ -168,9 +181,15 @@ func infection(f *resourceRow) int64 {
 	case protected(f) == decision.No:
 		return 0
 	case s.is(infectionCleaned):
-		for _, p := range []flag{f.EPPendingReboot, f.EPPendingFullScan, f.EPPendingOfflineScan, f.EPPendingManualSteps} {
+		pending := []flag{f.EPPendingReboot, f.EPPendingFullScan, f.EPPendingOfflineScan, f.EPPendingManualSteps}
+		for _, p := range pending {
 			if p.Tri == decision.Yes {
 				return infectionPending
+			}
+		}
+		for _, p := range pending {
+			if p.why != "" {
+				return 0 // there is a word about it that nobody understands
 			}
 		}
 		return infectionCleaned

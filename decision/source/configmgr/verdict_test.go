@@ -29,7 +29,7 @@ func judged(t *testing.T, change row, scanned scan) decision.Verdict {
 		t.Fatal(err)
 	}
 	r := &record{keys: []decision.Key{{Kind: decision.KindConfigMgr, Value: "guid:1"}}, scan: scanned}
-	r.addFacts(&f)
+	r.addFacts(&checks{now: now, tally: map[string]int{}}, &f)
 	return judge{now: now, signatureAge: DefaultSignatureAge}.verdict(r)
 }
 

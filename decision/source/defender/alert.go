@@ -33,15 +33,20 @@ type alert struct {
 func decodeAlert(raw []byte, t tally) (id string, a alert) {
 	var row alertRow
 	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &row) != nil {
+		t.problem("alert", noObject)
 		return "", a
 	}
 	severity := word(severities, "severity", &row.Severity, t)
 	if closed := word(closings, "status", &row.Status, t); closed == decision.Yes || severity < decision.LevelLow {
 		return row.ID.value, a
 	}
-	machine, ok := machineKey(row.MachineID.read("machineId", t))
+	id = row.MachineID.read("machineId", t)
+	machine, ok := machineKey(id)
 	if !ok {
-		return row.ID.value, a // about a mailbox or an app
+		if id != "" { // else about a mailbox or an app
+			t.problem("machineId", badID)
+		}
+		return row.ID.value, a
 	}
 	return row.ID.value, alert{machine, severity}
 }
@@ -82,6 +87,7 @@ func (s *Source) readAlerts(ctx context.Context, p *pass) error {
 // alertsOf asks for the highest severity of the open alerts of one machine.
 func (s *Source) alertsOf(ctx context.Context, own decision.Key) (decision.Level, error) {
 	worst, t := decision.LevelUnknown, tally{}
+	defer func() { s.count(t) }()
 	_, err := s.o.Client.Pages(ctx, msgraph.Request{
 		Endpoint: msgraph.DefenderAlerts, Path: machinesPath + "/" + url.PathEscape(own.Value) + "/alerts",
 		Priority: "High",

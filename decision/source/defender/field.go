@@ -17,6 +17,8 @@ const (
 	badDate      = "bad date"
 	inFuture     = "in the future"
 	badID        = "bad id"
+	noObject     = "not an object"
+	disagree     = "rows disagree"
 )
 
 // tally counts values that could not be used.

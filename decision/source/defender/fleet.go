@@ -47,6 +47,34 @@ func (f *fleet) put(v decision.Verdict, now time.Time) (changed bool, err error)
 	return changed, nil
 }
 
+// repeated joins a row of a complete listing with an earlier one about the same
+// machine, as pages that overlap have them. What was seen later counts. Of what was
+// seen at the same time the worse counts, and the rest is unknown.
+func (f *fleet) repeated(v decision.Verdict, t tally) decision.Verdict {
+	old, again := f.listing.Get(v.Keys[0])
+	switch {
+	case !again || same(&old, &v) || v.EvaluatedAt.After(old.EvaluatedAt):
+		return v
+	case v.EvaluatedAt.Before(old.EvaluatedAt):
+		return old
+	}
+	t.problem("machine", disagree)
+	v.Keys = slices.DeleteFunc(slices.Clone(v.Keys), func(k decision.Key) bool { return !slices.Contains(old.Keys, k) })
+	v.Risk, v.Exposure = worse(old.Risk, v.Risk), worse(old.Exposure, v.Exposure)
+	if v.Sensor != old.Sensor {
+		v.Sensor = decision.SensorUnknown
+	}
+	return v
+}
+
+// worse joins two words about one thing.
+func worse(a, b decision.Level) decision.Level {
+	if worst := max(a, b); a == b || worst >= decision.LevelLow {
+		return worst
+	}
+	return decision.LevelUnknown
+}
+
 func (f *fleet) remove(own decision.Key) {
 	f.listing.Remove(own)
 	delete(f.risky, own)

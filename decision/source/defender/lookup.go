@@ -81,7 +81,9 @@ func (s *Source) machine(ctx context.Context, own decision.Key, priority string,
 }
 
 func (s *Source) byMachineID(ctx context.Context, own decision.Key) (v decision.Verdict, err error) {
-	v, err = s.machine(ctx, own, "High", tally{})
+	t := tally{}
+	defer func() { s.count(t) }()
+	v, err = s.machine(ctx, own, "High", t)
 	if errors.Is(err, source.ErrUnknownDevice) {
 		s.forget(own)
 	}
@@ -132,10 +134,12 @@ func (s *Source) byEntraID(ctx context.Context, key decision.Key) (v decision.Ve
 }
 
 func (s *Source) filtered(ctx context.Context, key decision.Key, filter string) (found []decision.Verdict, err error) {
+	t := tally{}
+	defer func() { s.count(t) }()
 	_, err = s.o.Client.Pages(ctx, msgraph.Request{
 		Endpoint: msgraph.DefenderMachines, Path: machinesPath, Query: url.Values{"$filter": {filter}}, Priority: "High",
 	}, func(raw json.RawMessage) error {
-		v, err := decodeMachine(raw, s.o.Now(), tally{})
+		v, err := decodeMachine(raw, s.o.Now(), t)
 		switch {
 		case err != nil:
 			return err
@@ -155,6 +159,8 @@ func (s *Source) filtered(ctx context.Context, key decision.Key, filter string) 
 
 // byListing asks for the machine that the last listing has for a device.
 func (s *Source) byListing(ctx context.Context, key decision.Key) (v decision.Verdict, err error) {
+	t := tally{}
+	defer func() { s.count(t) }()
 	for range maxSame {
 		s.mu.Lock()
 		known, ok := s.fleet.with(key)
@@ -167,7 +173,7 @@ func (s *Source) byListing(ctx context.Context, key decision.Key) (v decision.Ve
 		case !ok:
 			return v, errNotNow
 		}
-		v, err = s.machine(ctx, known.Keys[0], "High", tally{})
+		v, err = s.machine(ctx, known.Keys[0], "High", t)
 		switch {
 		case errors.Is(err, source.ErrUnknownDevice):
 			s.forget(known.Keys[0])

@@ -179,3 +179,30 @@ func TestLookupAlerts(t *testing.T) {
 		}
 	})
 }
+
+// TestLookupCounts: a look-up counts what it cannot use, as a listing does.
+func TestLookupCounts(t *testing.T) {
+	bubble(t, Options{Alerts: true}, func(t *testing.T, f *fake, s *Source) {
+		odd := strings.Replace(row(1, "Radioactive"), "{", `{"exposureLevel":7,`, 1)
+		f.have(odd)
+		f.answerWith(func(path string, q url.Values) (int, string) {
+			switch {
+			case strings.HasSuffix(path, "/alerts"):
+				return f.page([]string{alertOf(1, "Apocalyptic", "New"), `{"id":"b","machineId":"x y","severity":"High","status":"New"}`, `[]`}, q)
+			case strings.HasPrefix(q.Get("$filter"), "aadDeviceId"):
+				return f.page([]string{odd}, q)
+			}
+			return 0, ""
+		})
+		for n, k := range []decision.Key{machine(1), device(1)} {
+			if _, err := s.Lookup(t.Context(), k); err != nil {
+				t.Fatal(err)
+			}
+			for _, what := range []string{"riskScore: unknown value", "exposureLevel: wrong type", "severity: unknown value", "machineId: bad id", "alert: not an object"} {
+				if got := s.Stats().Problems[what]; got != n+1 {
+					t.Errorf("%s after %d look-ups: %d times", what, n+1, got)
+				}
+			}
+		}
+	})
+}

@@ -130,3 +130,48 @@ func TestDisplay(t *testing.T) {
 		}
 	}
 }
+
+// TestRepeatedRows: what two rows of one listing say about one machine.
+func TestRepeatedRows(t *testing.T) {
+	first := `{"id":"` + machineID(1) + `","aadDeviceId":"` + deviceID(1) + `","riskScore":"None","exposureLevel":"Low","healthStatus":"Active","lastSeen":"2026-11-20T10:00:00Z"}`
+	at := func(risk, hour string) string {
+		return `"riskScore":"` + risk + `","exposureLevel":"Low","healthStatus":"Active","lastSeen":"2026-11-20T` + hour
+	}
+	for name, tt := range map[string]struct {
+		old, to string // what the second row has instead
+		risk    decision.Level
+		sensor  decision.Sensor
+		keys    int
+		odd     int
+	}{
+		"the same":               {"{", "{", decision.LevelNone, decision.SensorActive, 2, 0},
+		"worse at the same time": {`"None"`, `"High"`, decision.LevelHigh, decision.SensorActive, 2, 1},
+		"unknown":                {`"None"`, `null`, decision.LevelUnknown, decision.SensorActive, 2, 1},
+		"less exposed":           {`"Low"`, `"None"`, decision.LevelNone, decision.SensorActive, 2, 1},
+		"another sensor":         {`"Active"`, `"Inactive"`, decision.LevelNone, decision.SensorUnknown, 2, 1},
+		"another device":         {deviceID(1), deviceID(2), decision.LevelNone, decision.SensorActive, 1, 1},
+		"seen later":             {at("None", "10"), at("High", "11"), decision.LevelHigh, decision.SensorActive, 2, 0},
+		"seen before":            {at("None", "10"), at("High", "09"), decision.LevelNone, decision.SensorActive, 2, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var f fleet
+			problems := tally{}
+			for _, row := range []string{first, strings.ReplaceAll(first, tt.old, tt.to)} {
+				v, err := decodeMachine([]byte(row), noon, problems)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := f.put(f.repeated(v, problems), noon); err != nil {
+					t.Fatal(err)
+				}
+			}
+			v, _ := f.listing.Get(machine(1))
+			if v.Risk != tt.risk || v.Sensor != tt.sensor || len(v.Keys) != tt.keys || v.Exposure != decision.LevelLow {
+				t.Errorf("%+v", v.Device)
+			}
+			if problems["machine: rows disagree"] != tt.odd || len(problems) != tt.odd {
+				t.Errorf("counts %v, want %d", problems, tt.odd)
+			}
+		})
+	}
+}

@@ -38,7 +38,8 @@ type Stats struct {
 	// Bad counts rows of that Sync without a usable id.
 	Bad int `json:"bad"`
 	// Problems counts values that count as unknown, as "field: reason", since
-	// the last complete listing. A machine counts each time that it is read.
+	// the last complete listing. A machine counts each time that it is read, also
+	// by a look-up.
 	Problems map[string]int `json:"problems,omitempty"`
 	// LookUp is how single devices are asked for by Entra device id: filter, or
 	// listing if the service refuses to filter by it.
@@ -65,9 +66,23 @@ func (s *Source) publish(p *pass) {
 	if p.mode == modeFull || st.Problems == nil {
 		st.Problems = map[string]int{}
 	}
-	for what, n := range p.tally {
+	st.add(p.tally)
+}
+
+func (st *Stats) add(t tally) {
+	if st.Problems == nil && len(t) > 0 {
+		st.Problems = map[string]int{}
+	}
+	for what, n := range t {
 		st.Problems[what] += n
 	}
+}
+
+// count adds what a look-up could not use.
+func (s *Source) count(t tally) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.add(t)
 }
 
 // Counters implements [source.Counting].

@@ -95,7 +95,7 @@ func (s *Source) full(ctx context.Context, p *pass) error {
 		p.row++
 		v, err := decodeMachine(raw, p.now, p.tally)
 		if err == nil {
-			_, err = fresh.put(v, p.now)
+			_, err = fresh.put(fresh.repeated(v, p.tally), p.now)
 		}
 		if err != nil {
 			p.refuse(err)

@@ -64,6 +64,7 @@ type Source struct {
 
 	mu    sync.Mutex
 	stats Stats
+	asked tally // of look-ups since the last complete listing
 }
 
 // New makes a source. It calls nobody. The error names a missing or wrong

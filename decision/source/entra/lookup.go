@@ -66,7 +66,9 @@ func (s *Source) single(body []byte, kind string, id guid) (decision.Verdict, er
 		return decision.Verdict{}, fmt.Errorf("entra device: %w", err)
 	}
 	d := newDevice(own)
-	d.merge(&row, s.o.Now(), &tally{})
+	var counted tally
+	d.merge(&row, s.o.Now(), &counted)
+	s.count(&counted)
 	got := own
 	if kind == decision.KindEntra {
 		got, _ = d.id()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -97,6 +98,35 @@ func TestLookupOfOtherKinds(t *testing.T) {
 		cancel()
 		if _, err := s.Lookup(ctx, entraKey(1)); err == nil || errors.Is(err, source.ErrUnknownDevice) {
 			t.Errorf("Lookup with an ended context = %v", err)
+		}
+	})
+}
+
+// TestLookupCounts: what a look-up cannot use is counted until the next complete
+// listing, which has the device too.
+func TestLookupCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake()
+		f.say("/v1.0/devices(deviceId='"+deviceID(1)+"')", 200, row(1, `"trustType":"Telepathy","isCompliant":"yes"`))
+		d := newDirectory(f, devicesPath)
+		d.set(row(1, `"isCompliant":true`))
+		s, done := newSource(t, f, Options{})
+		defer done()
+		for range 2 {
+			if v, err := s.Lookup(t.Context(), entraKey(1)); err != nil || v.Compliance != decision.ComplianceUnknown {
+				t.Errorf("compliance %s, %v; want unknown", v.Compliance, err)
+			}
+		}
+		want := []source.SkippedValue{{Field: "isCompliant", Reason: wrongType, Count: 2}, {Field: "trustType", Reason: unknownValue, Count: 2}}
+		if got := s.Counters().Skipped; !slices.Equal(got, want) {
+			t.Errorf("counts %v, want %v", got, want)
+		}
+		swept(t, s)
+		if got := s.Counters().Skipped; len(got) > 0 {
+			t.Errorf("after a complete listing: %v", got)
+		}
+		if _, err := s.Lookup(t.Context(), entraKey(1)); err != nil || len(s.Counters().Skipped) != 2 {
+			t.Errorf("after that: %v, %v", s.Counters().Skipped, err)
 		}
 	})
 }

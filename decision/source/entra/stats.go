@@ -2,7 +2,6 @@ package entra
 
 import (
 	"errors"
-	"maps"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision/source"
@@ -31,7 +30,8 @@ type Stats struct {
 	Duplicates int `json:"duplicates"`
 	// Bad counts rows without a usable id.
 	Bad int `json:"bad"`
-	// Problems counts values that count as unknown, as "field: reason".
+	// Problems counts values that count as unknown, as "field: reason", also those
+	// of look-ups.
 	Problems map[string]int `json:"problems,omitempty"`
 	// Complete is when the last complete listing of devices began.
 	Complete time.Time `json:"complete,omitzero"`
@@ -44,7 +44,7 @@ func (s *Source) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.stats
-	out.Problems = maps.Clone(out.Problems)
+	out.Problems = join(&tally{problems: out.Problems}, &s.asked)
 	return out
 }
 
@@ -56,8 +56,18 @@ func (s *Source) publish() {
 		Bad: s.tally.bad + s.userTally.bad, Problems: join(&s.tally, &s.userTally, &s.risk.tally), Complete: s.devices.complete, Resyncs: s.resyncs,
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !st.Complete.Equal(s.stats.Complete) {
+		s.asked = tally{}
+	}
 	s.stats = st
-	s.mu.Unlock()
+}
+
+// count adds what a look-up could not use.
+func (s *Source) count(t *tally) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked.problems = join(&s.asked, t)
 }
 
 // tally counts what could not be used.

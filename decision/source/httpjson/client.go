@@ -28,6 +28,7 @@ type client struct {
 	timeout  time.Duration
 	notFound []int // nil: 404, unless a web page comes with it
 	now      func() time.Time
+	refused  source.Refusal
 	peer     checkup.Peer // what the service's answers tell about it
 }
 
@@ -35,9 +36,22 @@ type client struct {
 // an unknown device.
 var errNotFound = errors.New("not found")
 
+// denial is an error that says why the service lets us not read.
+type denial struct {
+	text string
+	is   error // of package source
+}
+
+// Error implements error.
+func (d *denial) Error() string { return d.text }
+
+// Unwrap makes it what it is.
+func (d *denial) Unwrap() error { return d.is }
+
 var (
-	errUnauthorized = errors.New("status 401: the service refuses")
-	errForbidden    = errors.New("status 403: the service lets")
+	errUnauthorized error = &denial{"status 401: the service refuses", source.ErrNotAccepted}
+	errForbidden    error = &denial{"status 403: the service lets", source.ErrNotPermitted}
+	errBadRequest         = errors.New("status 400")
 )
 
 func newClient(o *Options, notFound []int) (*client, error) {
@@ -99,8 +113,16 @@ func (c *client) get(ctx context.Context, address string, d *document) (doc any,
 	if err != nil {
 		return nil, err
 	}
+	sent := req.Header.Get("Authorization")
+	if wait := c.refused.Wait(sent); wait > 0 {
+		return nil, fmt.Errorf("%s: %w %s: it is tried again in %s, or at once when it is changed", req.URL.Host, errUnauthorized, c.cred, wait.Round(time.Second))
+	}
 	doc, err = c.do(req, d, http.StatusOK)
-	if c.cred.kind != oauth || !errors.Is(err, errUnauthorized) {
+	switch {
+	case !errors.Is(err, errUnauthorized):
+		return doc, err
+	case c.cred.kind != oauth:
+		c.refused.Note(sent)
 		return doc, err
 	}
 	// The service may have forgotten the token before its time.
@@ -159,6 +181,8 @@ func (c *client) status(res *http.Response) error {
 		return fmt.Errorf("%w %s", errUnauthorized, c.cred)
 	case code == http.StatusForbidden:
 		return fmt.Errorf("%w %s in but not read this: grant read access to devices", errForbidden, c.cred)
+	case code == http.StatusBadRequest:
+		return errBadRequest
 	case code == http.StatusTooManyRequests:
 		return &source.ThrottledError{RetryAfter: retryAfter(res.Header, c.now())}
 	case code == http.StatusServiceUnavailable && res.Header.Get("Retry-After") != "":

@@ -257,6 +257,9 @@ func TestClientCredentialsRefused(t *testing.T) {
 				l := p.source(t)
 				for range 3 { // the answer holds for a while: no storm of sign-ins
 					_, err := l.Lookup(t.Context(), sn1)
+					if unaccepted := name == "bad secret" || name == "bad request"; errors.Is(err, source.ErrNotAccepted) != unaccepted {
+						t.Errorf("not accepted: %v, want %v", !unaccepted, unaccepted)
+					}
 					if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") {
 						t.Errorf("error = %v, want one with %q", err, tt.want)
 					}
@@ -308,4 +311,64 @@ func TestClientCredentialsHonourContext(t *testing.T) {
 			t.Errorf("after the service woke up: %v", err)
 		}
 	})
+}
+
+// TestRefusedCredentialIsSpared: services lock an account after some refusals.
+func TestRefusedCredentialIsSpared(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token")
+	for name, sign := range map[string]func(*Options){
+		"user":        func(o *Options) { o.Username, o.Password = "gate", "wrong" },
+		"bearer":      func(o *Options) { o.Bearer = "wrong" },
+		"bearer file": func(o *Options) { o.BearerFile = path },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.WriteFile(path, []byte("wrong"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Test(t, func(t *testing.T) {
+				calls, status := 0, 401
+				o := good()
+				sign(&o)
+				o.Transport = exchange(func(*http.Request) (*http.Response, error) {
+					calls++
+					return response(status, "{}"), nil
+				})
+				l, ok := build(t, o).(source.Looker)
+				if !ok {
+					t.Fatal("source is no Looker")
+				}
+				ask := func(want int) {
+					t.Helper()
+					_, err := l.Lookup(t.Context(), sn1)
+					if err == nil || !errors.Is(err, errUnauthorized) || calls != want {
+						t.Fatalf("%v after %d calls, want a refusal and %d", err, calls, want)
+					}
+				}
+				ask(1)
+				ask(1)
+				time.Sleep(source.FirstRefusalPause)
+				ask(2)
+				time.Sleep(source.FirstRefusalPause)
+				ask(2) // the pauses grow
+				time.Sleep(source.FirstRefusalPause)
+				status = 404
+				if _, err := l.Lookup(t.Context(), sn1); !errors.Is(err, source.ErrUnknownDevice) || calls != 3 {
+					t.Errorf("accepted again: %v after %d calls", err, calls)
+				}
+				if name != "bearer file" {
+					return
+				}
+				status = 401
+				time.Sleep(source.LongestRefusalPause)
+				ask(4)
+				if err := os.WriteFile(path, []byte("right"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				status = 404
+				if _, err := l.Lookup(t.Context(), sn1); !errors.Is(err, source.ErrUnknownDevice) || calls != 5 {
+					t.Errorf("a changed token: %v after %d calls", err, calls)
+				}
+			})
+		})
+	}
 }

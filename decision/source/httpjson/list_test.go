@@ -167,11 +167,14 @@ func TestListCountsAnew(t *testing.T) {
 }
 
 func TestListStatuses(t *testing.T) {
-	for code, want := range map[int]string{404: "no such list", 401: "refuses", 500: "status 500", 302: "redirects"} {
+	for code, want := range map[int]string{404: "no such list", 401: "refuses", 403: "grant read access", 500: "status 500", 302: "redirects"} {
 		s := lister(t, func(*http.Request) (*http.Response, error) { return response(code, ""), nil }, nil)
 		err := s.Sync(t.Context(), source.NewSweep(10))
 		if err == nil || !strings.Contains(err.Error(), want) || errors.Is(err, source.ErrUnknownDevice) || errors.Is(err, source.ErrUnchanged) {
 			t.Errorf("status %d: Sync = %v, want an error with %q", code, err, want)
+		}
+		if errors.Is(err, source.ErrNotAccepted) != (code == 401) || errors.Is(err, source.ErrNotPermitted) != (code == 403) {
+			t.Errorf("status %d: %v counts as another denial", code, err)
 		}
 	}
 }

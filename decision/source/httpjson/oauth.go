@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 // ClientCredentials get short-lived bearer tokens with a client secret (RFC 6749
@@ -119,6 +121,9 @@ func (t *tokens) fetch(ctx context.Context, c *client) (token string, life time.
 	req.Header.Set("User-Agent", c.header.Get("User-Agent"))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	doc, err := c.do(req, &document{limit: maxTokenBody}, http.StatusOK, http.StatusCreated)
+	if errors.Is(err, errBadRequest) { // RFC 6749 section 5.2
+		err = &denial{err.Error() + ": it does not accept the client or the scope", source.ErrNotAccepted}
+	}
 	if errors.Is(err, errNotFound) { // here it says nothing about a device
 		err = errors.New("the token url or the client is wrong")
 	}

@@ -62,7 +62,11 @@ func (d *decoder) attestedAt(t text) time.Time {
 	if err != nil {
 		at = d.date("lastUpdateDateTime", t)
 	}
-	if at.Year() < 1990 || at.After(d.now.Add(futureLimit)) {
+	if at.After(d.now.Add(futureLimit)) {
+		d.odd("lastUpdateDateTime", "in the future")
+		return time.Time{}
+	}
+	if at.Year() < 1990 {
 		return time.Time{}
 	}
 	return at.UTC()

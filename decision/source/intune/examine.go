@@ -144,7 +144,7 @@ func (s *Source) examineConnectors(ctx context.Context) checkup.Finding {
 		if c.State.s == "enabled" {
 			on++
 		}
-		if c.silent(now) {
+		if c.silent(&decoder{now: now}) {
 			silent = append(silent, c.describe())
 		}
 		return nil

@@ -146,5 +146,4 @@ func (r *record) fill(fields []string, at []int) {
 			c.at(r).s = fields[at[i]]
 		}
 	}
-	r.Encrypted.is, r.Supervised.is = triWords[fold(r.encrypted.s)], triWords[fold(r.supervised.s)]
 }

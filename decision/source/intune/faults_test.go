@@ -189,3 +189,16 @@ func TestPermissions(t *testing.T) {
 		t.Errorf("noncompliant device is %s", v.Compliance)
 	}
 }
+
+// TestLookupCounts: a look-up counts what it cannot use, as a listing does.
+func TestLookupCounts(t *testing.T) {
+	r := start(t, emulator.Options{}, Options{})
+	r.ms.Fail(listRoute, emulator.Fault{Kind: emulator.UnknownEnums})
+	v, err := r.Lookup(t.Context(), entraKey(r.find(t, emulator.CaseHealthy).EntraID))
+	if err != nil || v.Compliance == decision.Compliant {
+		t.Errorf("compliance %s, %v; want none that lets in", v.Compliance, err)
+	}
+	if fields := r.Stats().Fields; fields["complianceState: unknown value"] != 1 || fields["managementAgent: unknown value"] != 1 {
+		t.Errorf("counts %v", fields)
+	}
+}

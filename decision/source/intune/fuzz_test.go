@@ -99,7 +99,7 @@ func FuzzReasons(f *testing.F) {
 		if len(list) > 1 {
 			t.Fatalf("one setting is listed %d times", len(list))
 		}
-		_, _ = assigned(body)
+		_, _ = assigned(&decoder{now: now}, body)
 		if tn, err := parseSettings(body); err == nil && (tn.checkIn <= 0 || tn.checkIn > 365*24*60*60*1e9) {
 			t.Fatalf("check-in threshold is %s", tn.checkIn)
 		}
@@ -151,7 +151,7 @@ func FuzzConnector(f *testing.F) {
 	f.Add([]byte(`{"partnerState":5,"partnerUnresponsivenessThresholdInDays":-1}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var s connectorStates
-		_ = s.add(raw, now)
+		_ = s.add(&decoder{now: now}, raw)
 		silent, deaf := s.done()
 		for p := range silent {
 			if silent[p] && deaf[p] || !silent[p] && !deaf[p] && !s.alive[p] {

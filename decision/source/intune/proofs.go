@@ -99,6 +99,8 @@ func (s *Source) prove(ctx context.Context, now time.Time) {
 	s.mu.Unlock()
 	ctx, cancel := background(ctx)
 	defer cancel()
+	d := &decoder{now: now}
+	defer func() { s.addOdd(d) }()
 	for part := range slices.Chunk(ids, 20) {
 		calls := make([]msgraph.Request, len(part))
 		for i, id := range part {
@@ -112,7 +114,7 @@ func (s *Source) prove(ctx context.Context, now time.Time) {
 		for i, a := range answers {
 			has, err := false, a.Err
 			if err == nil {
-				has, err = assigned(a.Body)
+				has, err = assigned(d, a.Body)
 			}
 			if err != nil && kindOf(err) != msgraph.KindNotFound {
 				s.refused("policies", err)
@@ -163,7 +165,9 @@ func (s *Source) proveNow(ctx context.Context, v *decision.Verdict, now time.Tim
 	if err != nil {
 		return err
 	}
-	has, err := assigned(a.Body)
+	d := decoder{now: now}
+	has, err := assigned(&d, a.Body)
+	s.addOdd(&d)
 	if err != nil {
 		return err
 	}
@@ -173,13 +177,21 @@ func (s *Source) proveNow(ctx context.Context, v *decision.Verdict, now time.Tim
 	return nil
 }
 
+// policyWords say whether a state of a policy (Graph complianceStatus) means that it
+// applies to the device.
+var policyWords = map[string]decision.Tri{
+	"compliant": decision.Yes, "remediated": decision.Yes, "noncompliant": decision.Yes, "ingraceperiod": decision.Yes,
+	"error": decision.Yes, "conflict": decision.Yes,
+	"unknown": decision.No, "notapplicable": decision.No, "notassigned": decision.No,
+}
+
 // builtIn are the names of the policy that every device has. It asks for nothing
 // but a recent check-in, an existing user and, by the tenant's setting, a policy.
 var builtIn = []string{"Default Device Compliance Policy", "Built-in Device Compliance Policy"}
 
 // assigned reports whether a list of policy states has one of an administrator's
 // policies that applies to the device.
-func assigned(body []byte) (bool, error) {
+func assigned(d *decoder, body []byte) (has bool, err error) {
 	var wire struct {
 		Value *[]policyState `json:"value"`
 	}
@@ -187,13 +199,12 @@ func assigned(body []byte) (bool, error) {
 		return false, errors.New(`list of policies has no "value"`)
 	}
 	for _, p := range *wire.Value {
-		switch p.State.s {
-		case "", "unknown", "notApplicable", "notAssigned":
+		if p.State.s == "" && !p.State.wrong {
 			continue
 		}
-		if p.Name.s != "" && !slices.Contains(builtIn, p.Name.s) {
-			return true, nil
+		if word(d, policyWords, "state", p.State) == decision.Yes && p.Name.s != "" && !slices.Contains(builtIn, p.Name.s) {
+			has = true
 		}
 	}
-	return false, nil
+	return has, nil
 }

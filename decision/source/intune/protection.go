@@ -29,13 +29,27 @@ var (
 		"servicenotrunning": true, "servicestartedwithoutmalwareprotection": true, "productexpired": true,
 		"avsignaturesoutofdate": true, "assignaturesoutofdate": true,
 	}
+	// otherProduct are the flags that say nothing against it (Graph
+	// windowsDefenderProductStatus).
+	otherProduct = map[string]bool{
+		"nostatus": true, "nostatusflagsset": true, "pendingfullscanduetothreataction": true, "pendingrebootduetothreataction": true,
+		"pendingmanualstepsduetothreataction": true, "noquickscanhappenedforspecifiedperiod": true, "nofullscanhappenedforspecifiedperiod": true,
+		"systeminitiatedscaninprogress": true, "systeminitiatedcleaninprogress": true, "samplespendingsubmission": true,
+		"productrunninginevaluationmode": true, "productrunninginnongenuinemode": true, "offlinescanrequired": true,
+		"serviceshutdownaspartofsystemshutdown": true, "threatremediationfailedcritically": true, "threatremediationfailednoncritically": true,
+		"platformoutofdate": true, "platformupdateinprogress": true, "platformabouttobeoutdated": true,
+		"signatureorplatformendoflifeispastorisimpending": true, "windowssmodesignaturesinuseonnonwin10sinstall": true,
+	}
 	deviceStates = map[string]bool{
 		"clean": true, "fullscanpending": true, "rebootpending": true, "manualstepspending": true, "offlinescanpending": true, "critical": true,
 	}
 )
 
 // flags reads a set of flags, reduced by fold. Nil: there is none.
-func flags(t text) map[string]bool {
+func (d *decoder) flags(field string, t text) map[string]bool {
+	if t.wrong {
+		d.odd(field, "wrong type")
+	}
 	if t.wrong || strings.TrimSpace(t.s) == "" {
 		return nil
 	}
@@ -63,7 +77,21 @@ func parseProtection(d *decoder, body []byte) (protection, error) {
 		d.odd("lastReportedDateTime", "in the future")
 		p.reported = time.Time{}
 	}
-	product, state := flags(wire.Product), flags(wire.State)
+	for field, f := range map[string]flag{
+		"malwareProtectionEnabled": wire.Malware, "realTimeProtectionEnabled": wire.RealTime, "signatureUpdateOverdue": wire.Signature,
+	} {
+		if f.wrong {
+			d.odd(field, "wrong type")
+		}
+	}
+	product, state := d.flags("productStatus", wire.Product), d.flags("deviceState", wire.State)
+	strange := wire.Product.wrong // something about the product that nobody understands
+	for f := range product {
+		if !brokenProduct[f] && !otherProduct[f] {
+			d.odd("productStatus", "unknown value")
+			strange = true
+		}
+	}
 	broken := wire.Malware.is == decision.No || wire.RealTime.is == decision.No || wire.Signature.is == decision.Yes
 	for f := range product {
 		broken = broken || brokenProduct[f]
@@ -71,7 +99,7 @@ func parseProtection(d *decoder, body []byte) (protection, error) {
 	switch {
 	case broken:
 		p.antivirus = decision.No
-	case wire.Malware.is == decision.Yes && wire.RealTime.is == decision.Yes && wire.Signature.is == decision.No:
+	case !strange && wire.Malware.is == decision.Yes && wire.RealTime.is == decision.Yes && wire.Signature.is == decision.No:
 		p.antivirus = decision.Yes
 	}
 	for f := range state {

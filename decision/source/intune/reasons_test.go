@@ -74,13 +74,15 @@ func TestAssigned(t *testing.T) {
 		{`{"value":[{"displayName":"Laptops","state":"notApplicable"}]}`, false, true},
 		{`{"value":[{"displayName":"Laptops","state":"notAssigned"},{"displayName":"Phones","state":"unknown"}]}`, false, true},
 		{`{"value":[{"displayName":null,"state":"compliant"}]}`, false, true},
+		{`{"value":[{"displayName":"Laptops","state":"valueOfTheYear2031"}]}`, false, true},
+		{`{"value":[{"displayName":"Laptops","state":7},{"displayName":"Phones","state":"nonCompliant"}]}`, true, true},
 		{`{"value":[]}`, false, true},
 		{`{"value":null}`, false, false},
 		{`{}`, false, false},
 		{`<html>`, false, false},
 	}
 	for _, test := range tests {
-		has, err := assigned([]byte(test.body))
+		has, err := assigned(&decoder{now: now}, []byte(test.body))
 		if has != test.has || (err == nil) != test.ok {
 			t.Errorf("assigned(%s) = %v, %v", test.body, has, err)
 		}

@@ -155,6 +155,15 @@ func (d *decoder) plain(field string, t text) string {
 	return strings.TrimSpace(t.s)
 }
 
+// atMost is text that must not be cut: it names a person.
+func (d *decoder) atMost(field, s string, n int) string {
+	if len(s) > n {
+		d.odd(field, "too long")
+		return ""
+	}
+	return s
+}
+
 // verdict says what a record means. The error says why it cannot be used.
 func (d *decoder) verdict(r *record) (decision.Verdict, error) {
 	var v decision.Verdict
@@ -166,12 +175,10 @@ func (d *decoder) verdict(r *record) (decision.Verdict, error) {
 	v.Keys[0] = own
 	d.otherKeys(&v, r)
 	v.Name, v.Model = d.plain("deviceName", r.Name), d.plain("model", r.Model)
-	if id := strings.ToLower(d.plain("userId", r.UserID)); id != "" && strings.Trim(id, "0-") != "" && len(id) <= 64 {
-		v.OwnerID = id
+	if id := strings.ToLower(d.plain("userId", r.UserID)); strings.Trim(id, "0-") != "" {
+		v.OwnerID = d.atMost("userId", id, 64)
 	}
-	if upn := d.plain("userPrincipalName", r.UPN); len(upn) <= 256 {
-		v.OwnerUPN = upn
-	}
+	v.OwnerUPN = d.atMost("userPrincipalName", d.plain("userPrincipalName", r.UPN), 256)
 	d.system(&v, r)
 	v.LastCheckIn = d.checkIn(r.LastSync)
 	v.Ownership = word(d, ownershipWords, "managedDeviceOwnerType", r.Ownership)
@@ -185,6 +192,9 @@ func (d *decoder) verdict(r *record) (decision.Verdict, error) {
 		v.Risk, v.Sensor = t.risk, t.sensor
 	}
 	d.compliance(&v, r)
+	if d.export {
+		r.Encrypted.is, r.Supervised.is = d.truth("isEncrypted", r.encrypted), d.truth("isSupervised", r.supervised)
+	}
 	v.Encrypted = d.encrypted(&v, r.Encrypted)
 	v.Updated = d.patched(v.Platform, r.PatchLevel)
 	if r.Supervised.wrong {
@@ -193,6 +203,14 @@ func (d *decoder) verdict(r *record) (decision.Verdict, error) {
 		v.Supervised = r.Supervised.is // elsewhere it is always false
 	}
 	return v, nil
+}
+
+// truth reads a boolean of an export, which may be empty.
+func (d *decoder) truth(field string, t text) decision.Tri {
+	if strings.TrimSpace(t.s) == "" {
+		return decision.Unknown
+	}
+	return word(d, triWords, field, t)
 }
 
 func (d *decoder) otherKeys(v *decision.Verdict, r *record) {
@@ -204,9 +222,12 @@ func (d *decoder) otherKeys(v *decision.Verdict, r *record) {
 	case strings.Trim(r.EntraID.s, "0-") != "": // only zeroes: not registered
 		d.odd("azureADDeviceId", "unknown value")
 	}
-	if r.Serial.wrong {
+	switch k, ok := decision.CanonicalKey(decision.KindSerial, r.Serial.s); {
+	case r.Serial.wrong:
 		d.odd("serialNumber", "wrong type")
-	} else if k, ok := decision.CanonicalKey(decision.KindSerial, r.Serial.s); ok && !placeholder(k.Value) {
+	case !ok && strings.TrimSpace(r.Serial.s) != "":
+		d.odd("serialNumber", "unknown value")
+	case ok && !placeholder(k.Value):
 		v.Keys = append(v.Keys, k)
 	}
 }

@@ -3,6 +3,7 @@ package intune
 import (
 	"encoding/json"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -312,8 +313,94 @@ func TestConnectorSilent(t *testing.T) {
 		if err := json.Unmarshal([]byte(test.body), &c); err != nil {
 			t.Fatal(err)
 		}
-		if got := c.silent(now); got != test.want {
+		if got := c.silent(&decoder{now: now}); got != test.want {
 			t.Errorf("%s: silent is %v, want %v", test.body, got, test.want)
 		}
+	}
+}
+
+// TestOddValuesAreCounted has what no table above looks at: everything that counts as
+// unknown is counted, and nothing else is.
+func TestOddValuesAreCounted(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	export := func(change func(*record)) func(*decoder) {
+		return func(d *decoder) {
+			d.export = true
+			r := record{
+				ID: text{s: ownID}, Compliance: text{s: "Compliant"}, Agent: text{s: "Intune"}, State: text{s: "Managed"},
+				Registration: text{s: "Registered"}, Ownership: text{s: "Company"}, LastSync: text{s: "2026-11-22 06:00:00.0000000"},
+			}
+			change(&r)
+			if v, err := d.verdict(&r); err != nil || v.Encrypted == decision.Yes {
+				t.Errorf("encrypted %s, %v", v.Encrypted, err)
+			}
+		}
+	}
+	graph := func(changes map[string]any) func(*decoder) {
+		return func(d *decoder) {
+			if _, err := d.decode(with(changes)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	state := func(changes map[string]any, antivirus decision.Tri) func(*decoder) {
+		return func(d *decoder) {
+			if p, err := parseProtection(d, protected(changes)); err != nil || p.antivirus != antivirus {
+				t.Errorf("antivirus %s, %v, want %s", p.antivirus, err, antivirus)
+			}
+		}
+	}
+	connect := func(body string) func(*decoder) {
+		return func(d *decoder) {
+			var s connectorStates
+			if err := s.add(d, []byte(body)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for name, tt := range map[string]struct {
+		do   func(*decoder)
+		want []string
+	}{
+		"serial number":        {graph(map[string]any{"serialNumber": "a\u0007b"}), []string{"serialNumber: unknown value"}},
+		"no serial number":     {graph(map[string]any{"serialNumber": nil}), nil},
+		"owner":                {graph(map[string]any{"userId": long, "userPrincipalName": long}), []string{"userId: too long", "userPrincipalName: too long"}},
+		"no owner":             {graph(map[string]any{"userId": "00000000-0000-0000-0000-000000000000", "userPrincipalName": nil}), nil},
+		"export":               {export(func(r *record) { r.encrypted.s, r.supervised.s = "perhaps", "2" }), []string{"isEncrypted: unknown value", "isSupervised: unknown value"}},
+		"export without":       {export(func(r *record) { r.encrypted.s, r.supervised.s = "", "Unknown" }), nil},
+		"protection types":     {state(map[string]any{"realTimeProtectionEnabled": "yes", "signatureUpdateOverdue": 0}, decision.Unknown), []string{"realTimeProtectionEnabled: wrong type", "signatureUpdateOverdue: wrong type"}},
+		"protection unsaid":    {state(map[string]any{"malwareProtectionEnabled": nil, "deviceState": nil, "productStatus": nil}, decision.Unknown), nil},
+		"product":              {state(map[string]any{"productStatus": 7}, decision.Unknown), []string{"productStatus: wrong type"}},
+		"product of tomorrow":  {state(map[string]any{"productStatus": "noStatus,engineOnFire"}, decision.Unknown), []string{"productStatus: unknown value"}},
+		"product, long words":  {state(map[string]any{"productStatus": "signatureOrPlatformEndOfLifeIsPastOrIsImpending, windowsSModeSignaturesInUseOnNonWin10SInstall"}, decision.Yes), nil},
+		"device state":         {state(map[string]any{"deviceState": []string{"clean"}}, decision.Yes), []string{"deviceState: wrong type"}},
+		"reported in 2031":     {state(map[string]any{"lastReportedDateTime": "2031-11-22T05:00:00Z"}, decision.Yes), []string{"lastReportedDateTime: in the future"}},
+		"connector of 2031":    {connect(`{"partnerState":"enabled","lastHeartbeatDateTime":"2031-11-22T05:00:00Z"}`), []string{"lastHeartbeatDateTime: in the future"}},
+		"connector's state":    {connect(`{"partnerState":"valueOfTheYear2031","windowsEnabled":true}`), []string{"partnerState: unknown value"}},
+		"connector, heartbeat": {connect(`{"partnerState":"Enabled","lastHeartbeatDateTime":"soon"}`), []string{"lastHeartbeatDateTime: unknown value"}},
+		"connector, off":       {connect(`{"partnerState":"notSetUp"}`), nil},
+		"attested in 2031": {func(d *decoder) {
+			a, err := parseAttestation(d, ownID, []byte(`{"id":"`+ownID+`","deviceHealthAttestationState":{"lastUpdateDateTime":"11/20/2031 7:14:02 PM"}}`))
+			if err != nil || !a.at.IsZero() {
+				t.Errorf("attested %s, %v", a.at, err)
+			}
+		}, []string{"lastUpdateDateTime: in the future"}},
+		"policy": {func(d *decoder) {
+			if has, err := assigned(d, []byte(`{"value":[{"displayName":"Laptops","state":"valueOfTheYear2031"},{"displayName":"Phones","state":[]}]}`)); has || err != nil {
+				t.Errorf("assigned %v, %v", has, err)
+			}
+		}, []string{"state: unknown value", "state: wrong type"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := decoder{now: now}
+			tt.do(&d)
+			want := map[string]int{}
+			for _, what := range tt.want {
+				want[what]++
+			}
+			if !maps.Equal(d.fields, want) {
+				t.Errorf("counts %v, want %v", d.fields, want)
+			}
+		})
 	}
 }

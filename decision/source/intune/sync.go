@@ -45,7 +45,7 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 		return err
 	}
 	p := &pass{decoder: s.decoder(), sweep: sweep}
-	s.readConnectors(ctx, p.now)
+	s.readConnectors(ctx, &p.decoder)
 	mode := s.begin(p)
 	var err error
 	switch mode {

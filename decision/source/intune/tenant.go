@@ -130,16 +130,25 @@ type connector struct {
 }
 
 // silent reports whether the partner stopped talking to Intune.
-func (c *connector) silent(now time.Time) bool {
-	switch c.State.s {
+func (c *connector) silent(d *decoder) bool {
+	switch fold(c.State.s) {
 	case "unresponsive":
 		return true
 	case "enabled":
-		d := decoder{now: now}
 		at := d.date("lastHeartbeatDateTime", c.Heartbeat)
-		return !at.IsZero() && c.Days > 0 && now.Sub(at) > time.Duration(c.Days)*24*time.Hour
+		if at.After(d.now.Add(futureLimit)) {
+			d.odd("lastHeartbeatDateTime", "in the future")
+		}
+		return !at.IsZero() && c.Days > 0 && d.now.Sub(at) > time.Duration(c.Days)*24*time.Hour
 	}
 	return false
+}
+
+// partnerWords say whether a connector in a state (Graph
+// mobileThreatPartnerTenantState) may bring levels.
+var partnerWords = map[string]decision.Tri{
+	"enabled": decision.Yes, "unresponsive": decision.Yes,
+	"unavailable": decision.No, "available": decision.No, "notsetup": decision.No, "error": decision.No,
 }
 
 // connectorStates is what the list of connectors says about each platform.
@@ -149,14 +158,15 @@ type connectorStates struct {
 
 // add reads one connector. Only one that is enabled, or was until it fell silent,
 // brings levels; one without a word about a platform may bring them for it.
-func (s *connectorStates) add(raw []byte, now time.Time) error {
+func (s *connectorStates) add(d *decoder, raw []byte) error {
 	var c connector
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return errors.New("connector cannot be read")
 	}
-	if c.State.s != "enabled" && c.State.s != "unresponsive" {
+	if word(d, partnerWords, "partnerState", c.State) != decision.Yes {
 		return nil
 	}
+	silent := c.silent(d)
 	for p := range decision.NumPlatforms {
 		var serves flag
 		switch p {
@@ -171,7 +181,7 @@ func (s *connectorStates) add(raw []byte, now time.Time) error {
 		case decision.PlatformUnknown, decision.Linux, decision.ChromeOS, decision.NumPlatforms:
 		}
 		s.on[p] = s.on[p] || serves.is != decision.No
-		if !c.silent(now) {
+		if !silent {
 			s.alive[p] = s.alive[p] || serves.is != decision.No
 			continue
 		}
@@ -198,7 +208,8 @@ func connectorsRequest() msgraph.Request {
 // readConnectors reads the threat defense connectors every 15 minutes. If a
 // connector is switched, falls silent or speaks again, every device must be read
 // anew.
-func (s *Source) readConnectors(ctx context.Context, now time.Time) {
+func (s *Source) readConnectors(ctx context.Context, d *decoder) {
+	now := d.now
 	s.mu.Lock()
 	age := now.Sub(s.tenant.connectorsAt)
 	s.mu.Unlock()
@@ -206,7 +217,7 @@ func (s *Source) readConnectors(ctx context.Context, now time.Time) {
 		return
 	}
 	var states connectorStates
-	_, err := s.o.Client.Pages(ctx, connectorsRequest(), func(raw json.RawMessage) error { return states.add(raw, now) })
+	_, err := s.o.Client.Pages(ctx, connectorsRequest(), func(raw json.RawMessage) error { return states.add(d, raw) })
 	if err != nil {
 		s.refused("connectors", err)
 		if kindOf(err) != msgraph.KindPermission {

@@ -122,7 +122,7 @@ func placeholder(serial string) bool {
 // export spell one value differently. Any other character than the separators of
 // exports makes it no word at all.
 func fold(s string) string {
-	b := make([]byte, 0, 40)
+	b := make([]byte, 0, 48) // the longest words have 47
 	for i := range len(s) {
 		c := s[i]
 		switch {

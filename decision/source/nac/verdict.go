@@ -35,6 +35,8 @@ func (s *Source) judge(rows []row, key decision.Key) (decision.Verdict, error) {
 		if !known {
 			v.Managed, v.Compliance = managed, compliance
 		} else {
+			s.agree("register_status", v.Managed == managed)
+			s.agree("compliance status", v.Compliance == compliance)
 			v.Managed, v.Compliance = lesser(v.Managed, managed), worse(v.Compliance, compliance)
 		}
 		known = true
@@ -94,6 +96,13 @@ func (s *Source) boolean(field string, l leaf) decision.Tri {
 		s.problem(field, "no boolean")
 	}
 	return decision.Unknown
+}
+
+// agree counts what two records of one device say differently.
+func (s *Source) agree(field string, same bool) {
+	if !same {
+		s.problem(field, "rows disagree")
+	}
 }
 
 // lesser and worse join two records of one device towards caution.

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 func TestDo(t *testing.T) {
@@ -78,6 +80,9 @@ func TestStatusMapping(t *testing.T) {
 				}
 				if tt.want == KindPermission && !strings.Contains(e.Error(), "DeviceManagementManagedDevices.Read.All") {
 					t.Errorf("error %q does not name the permission", e.Error())
+				}
+				if errors.Is(err, source.ErrNotPermitted) != (tt.want == KindPermission) || errors.Is(err, source.ErrNotAccepted) {
+					t.Errorf("%v counts as another denial", err)
 				}
 				if strings.Contains(e.Error(), "Operation ID") {
 					t.Errorf("error %q", e.Error())

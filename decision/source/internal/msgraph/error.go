@@ -58,6 +58,19 @@ type Error struct {
 	exempt bool   // says nothing about whether the endpoint works
 }
 
+// Is makes an error [source.ErrNotAccepted] or [source.ErrNotPermitted] if that is what
+// it means.
+func (e *Error) Is(target error) bool {
+	switch e.Kind {
+	case KindUnauthorized, KindConfig:
+		return target == source.ErrNotAccepted
+	case KindPermission:
+		return target == source.ErrNotPermitted
+	case KindUnavailable, KindThrottled, KindNotFound, KindGone, KindAnswer, KindBadRequest:
+	}
+	return false
+}
+
 // Error implements error: one line, with the fix where there is one.
 func (e *Error) Error() string {
 	var b strings.Builder

@@ -99,6 +99,9 @@ func TestConfigurationErrorIsNotAStorm(t *testing.T) {
 		for len(at) < 8 {
 			before := len(f.tokens())
 			e := wantKind(t, do(t, c), KindConfig)
+			if !errors.Is(e, source.ErrNotAccepted) {
+				t.Errorf("%v does not count as a credential that is not accepted", e)
+			}
 			if e.Code != "AADSTS7000215" || e.Endpoint != DirectoryDevices {
 				t.Fatalf("error %+v", e)
 			}
