@@ -69,6 +69,8 @@ func TestSeeds(t *testing.T) {
 		{emulator.CaseComanaged, "compliant", 200, nil},
 		{emulator.CaseComanagedConfigMgr, "compliant", 200, nil},
 		{emulator.CaseTenantAttach, "managed", 200, nil},
+		{emulator.CaseTenantAttach, "compliant", 200, nil},                        // by Configuration Manager
+		{emulator.CaseUpdatesMissing, "compliant", 403, []string{"noncompliant"}}, // the same: it has the workload
 		{emulator.CaseIntuneOnly, "compliant", 200, nil},
 		{emulator.CaseJamf, "compliant", 200, nil},
 		{emulator.CaseHybridOnly, "hybrid", 200, nil},
@@ -89,6 +91,11 @@ func TestSeeds(t *testing.T) {
 		{emulator.CaseConflict, "compliant", 403, []string{"noncompliant"}},
 		{emulator.CaseFutureValues, "compliant", 200, nil}, // the directory knows, Intune's word is not understood
 		{emulator.CaseFutureValues, "strict", 200, nil},
+		{emulator.CaseError, "compliant", 403, []string{"noncompliant"}},
+		{emulator.CaseDefenderAttach, "compliant", 403, []string{"not_managed"}},
+		{emulator.CaseHybridPending, "hybrid", 403, []string{"trust_missing"}},
+		{emulator.CaseDefenderSilent, "lowrisk", 200, nil}, // by Intune: its partner is heard and says secured
+		{emulator.CaseUserHidden, "userrisk", 403, []string{"fact_unknown"}},
 		{emulator.CaseUnreported, "encrypted", 403, []string{"fact_unknown"}},
 		{emulator.CaseDuplicate, "compliant", 200, nil},
 		{emulator.CaseHealthy, "lowrisk", 200, nil},

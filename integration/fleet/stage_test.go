@@ -78,7 +78,7 @@ func open(t *testing.T, o options) *stage {
 		s.tls, s.tlsPort = rig.NewCA(t, "servers"), rig.FreePort(t)
 		cert, key := s.tls.Server("app.corp.example")
 		sites += fmt.Sprintf("https://app.corp.example:%d {\n\tbind 127.0.0.1\n\ttls %s %s {\n\t\tclient_auth {\n\t\t\t%s\n\t\t}\n\t}\n%s\treverse_proxy %s\n}\n",
-			s.tlsPort, cert, key, o.TLS, gates.String(), s.upstream.Addr())
+			s.tlsPort, cert, key, replace.Replace(o.TLS), gates.String(), s.upstream.Addr())
 		global = "auto_https disable_redirects"
 	}
 	s.gateway = rig.Start(t, rig.Setup{
