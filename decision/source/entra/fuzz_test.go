@@ -67,7 +67,7 @@ func FuzzDevice(f *testing.F) {
 func FuzzChanges(f *testing.F) {
 	f.Add([]byte(twin(1, "2026-01-01T00:00:00Z", "") + "\n" + twin(2, "2025-01-01T00:00:00Z", "")))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		r := newRegistry()
+		r := newRegistry(false)
 		for line := range bytes.SplitSeq(text, []byte("\n")) {
 			if _, err := r.apply(line, noon, &tally{}); err != nil {
 				t.Fatal(err)

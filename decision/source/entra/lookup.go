@@ -69,6 +69,7 @@ func (s *Source) single(body []byte, kind string, id guid) (decision.Verdict, er
 	var counted tally
 	d.merge(&row, s.o.Now(), &counted)
 	s.count(&counted)
+	d.setChannel(s.o.PartnerMDM)
 	got := own
 	if kind == decision.KindEntra {
 		got, _ = d.id()
