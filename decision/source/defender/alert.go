@@ -36,8 +36,8 @@ func decodeAlert(raw []byte, t tally) (id string, a alert) {
 		t.problem("alert", noObject)
 		return "", a
 	}
-	severity := word(severities, "severity", &row.Severity, t)
-	if closed := word(closings, "status", &row.Status, t); closed == decision.Yes || severity < decision.LevelLow {
+	severity, _ := word(severities, "severity", &row.Severity, t)
+	if closed, _ := word(closings, "status", &row.Status, t); closed == decision.Yes || severity < decision.LevelLow {
 		return row.ID.value, a
 	}
 	id = row.MachineID.read("machineId", t)
@@ -104,11 +104,14 @@ func (s *Source) alertsOf(ctx context.Context, own decision.Key) (decision.Level
 	return worst, nil
 }
 
-// raise returns the worse of a risk score and the severity of an alert, which
-// counts from low on.
-func raise(score, severity decision.Level) decision.Level {
-	if severity < decision.LevelLow {
-		return score
+// raise makes the risk the worse of the score and the severity of an alert, which
+// counts from low on. An alert says only the least that an unknown risk can be.
+func raise(d *decision.Device, severity decision.Level) {
+	if severity >= decision.LevelLow {
+		d.RiskFloor = d.RiskFloor || d.Risk == decision.LevelUnknown
+		d.Risk = max(d.Risk, severity)
 	}
-	return max(score, severity)
+	if d.Risk != decision.LevelUnknown { // a floor says it all
+		d.Unreadable &^= decision.Facts(decision.FactRisk)
+	}
 }
