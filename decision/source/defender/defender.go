@@ -47,8 +47,8 @@ type Source struct {
 
 	mu       sync.Mutex // guards what follows
 	fleet    fleet
-	alerts   map[string]decision.Level // by machine id; replaced, never changed
-	during   map[decision.Key]bool     // machines that a look-up brought while a Sync reads; nil: none reads
+	alerts   map[string]worst      // by machine id; replaced, never changed
+	during   map[decision.Key]bool // machines that a look-up brought while a Sync reads; nil: none reads
 	fullDue  bool
 	lastFull time.Time // when the last complete listing began
 	lastPoll time.Time // when the last complete listing or poll for changes began

@@ -86,6 +86,9 @@ func FuzzAlert(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		_, a := decodeAlert(raw, tally{})
 		if a.severity == decision.LevelUnknown {
+			if a.machine.Value != "" && !a.unreadable {
+				t.Errorf("an alert that says nothing counts: %s", raw)
+			}
 			return
 		}
 		if a.severity < decision.LevelLow || a.severity > decision.LevelHigh || !says(raw, "severity", "low", "medium", "high") {

@@ -32,11 +32,11 @@ var (
 // says which machine that is.
 func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict, error) {
 	v, err := s.lookup(ctx, key)
-	severity := decision.LevelUnknown
+	var open worst
 	if err == nil && s.o.Alerts {
-		severity, err = s.alertsOf(ctx, v.Keys[0])
+		open, err = s.alertsOf(ctx, v.Keys[0])
 	}
-	raise(&v.Device, severity)
+	raise(&v.Device, open)
 	if err != nil {
 		return decision.Verdict{}, fmt.Errorf("defender: %s %s: %w", key.Kind, key.Value, err)
 	}
