@@ -202,6 +202,8 @@ func (r *registry) apply(raw []byte, now time.Time, t *tally) (partial bool, err
 	d.merge(&row, now, t)
 	if ok {
 		d.keep(&old)
+	} else {
+		row.lacks(t)
 	}
 	d.setChannel(r.unnamed)
 	return !ok && !row.DeviceID.seen, r.put(own, d)

@@ -11,6 +11,13 @@ func (d *device) readable(f decision.Fact, ok bool) {
 	}
 }
 
+// lacks counts what a whole object should have and has not.
+func (row *deviceRow) lacks(t *tally) {
+	if !row.AccountEnabled.seen {
+		t.problem("accountEnabled", noValue)
+	}
+}
+
 // keep puts back the bad news of old that is unknown now only because its
 // successor cannot be read. Good news ends with it.
 func (d *device) keep(old *device) {

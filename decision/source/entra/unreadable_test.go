@@ -83,6 +83,15 @@ func TestObjectWithoutEnabled(t *testing.T) {
 	if d := one(t, false, row(1, `"isCompliant":true`)); !d.Unreadable.Has(decision.FactEnabled) || d.Enabled != decision.Unknown {
 		t.Errorf("device %+v", d)
 	}
+	r, counted := newRegistry(false), tally{}
+	for _, row := range []string{row(1, `"isCompliant":true`), row(2, `"accountEnabled":true`), `{"id":"` + objectID(2) + `","isCompliant":false}`} {
+		if _, err := r.apply([]byte(row), noon, &counted); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := counted.problems["accountEnabled: "+noValue]; n != 1 {
+		t.Errorf("counted %d objects without it, want 1: a change has only what changed", n)
+	}
 }
 
 // TestUnreadableUser: a user record has no word for unreadable, so a known no stays.
