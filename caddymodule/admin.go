@@ -14,7 +14,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gatehouse-project/gatehouse/decision"
-	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 func init() {
@@ -150,24 +149,6 @@ func (a *App) adminAccept(w http.ResponseWriter, r *http.Request, name string) e
 		return reply(w, s.runner.Status())
 	}
 	return apiError(http.StatusNotFound, "no source %q", clip(name))
-}
-
-func (a *App) adminRefresh(w http.ResponseWriter, r *http.Request, id string) error {
-	key, err := parseKey(id)
-	if err != nil {
-		return apiError(http.StatusBadRequest, "%v", err)
-	}
-	var errs []error
-	for _, s := range a.sources {
-		err := s.runner.Refresh(r.Context(), key)
-		if err != nil && !errors.Is(err, source.ErrUnknownDevice) {
-			errs = append(errs, fmt.Errorf("%s: %w", s.runner.State().Name, err))
-		}
-	}
-	if len(errs) > 0 {
-		return apiError(http.StatusBadGateway, "refresh: %v", errors.Join(errs...))
-	}
-	return a.adminDevice(w, id)
 }
 
 // parseKey reads kind:value; a value alone is an Entra id.

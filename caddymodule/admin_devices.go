@@ -22,6 +22,8 @@ type DeviceView struct {
 	// Weighed accounts for each fact: what counts, why, and what every source
 	// says. Of a single device alone.
 	Weighed []policy.ExplainedFact `json:"weighed,omitempty"`
+	// Refreshed is what came of asking each source, if that was the call.
+	Refreshed []RefreshedSource `json:"refreshed,omitempty"`
 }
 
 // EvidenceView is one source's part in what is known about a device.
@@ -80,12 +82,18 @@ func (a *App) adminDevice(w http.ResponseWriter, id string) error {
 	if err != nil {
 		return apiError(http.StatusBadRequest, "%v", err)
 	}
+	return a.replyDevice(w, key, nil)
+}
+
+// replyDevice shows one device, and what came of asking the sources about it.
+func (a *App) replyDevice(w http.ResponseWriter, key decision.Key, asked []RefreshedSource) error {
 	p, words := a.directory.Weigh(&decision.Identity{Device: decision.DeviceRef{Keys: []decision.Key{key}, Proof: decision.ProofToken}})
 	if !p.Known() {
-		return apiError(http.StatusNotFound, "no source has the device %s", clip(id))
+		return apiError(http.StatusNotFound, "no source has the device %s", clip(key.Kind+":"+key.Value))
 	}
 	now := time.Now()
 	v := a.deviceView(p, now)
+	v.Refreshed = asked
 	v.Weighed = policy.WeighedFacts(p, words, now)
 	a.hideOwner(v.Weighed)
 	return reply(w, v)

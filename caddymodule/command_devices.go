@@ -22,7 +22,8 @@ func devicesCommand() caddycmd.Command {
 		Long: `
 Lists devices, or shows all that is known about one of them and which source
 says so. ID is kind:value, such as serial:PF3XYZ12; a bare value is an Entra
-device id. --refresh asks the sources about the device first.
+device id. --refresh asks the sources about the device first, and tells which of
+them could not be asked: what those said before stays.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			adminFlags(cmd)
@@ -128,8 +129,30 @@ func printDevice(w io.Writer, d *DeviceView) {
 		rows = append(rows, []string{"  " + e.Source, said, "confirmed " + firstOf(e.Age, "never"), state})
 	}
 	columns(w, slices.Clip(rows)...)
+	printRefreshed(w, d.Refreshed)
 	_, _ = io.WriteString(w, policy.ConflictText(d.Weighed))
 	if d.Conflicts > 0 {
 		fmt.Fprintf(w, "\nfacts on which sources disagree: %d\n", d.Conflicts)
 	}
+}
+
+// printRefreshed names the sources that could not be asked.
+func printRefreshed(w io.Writer, all []RefreshedSource) {
+	var rows [][]string
+	for _, s := range all {
+		switch s.Result {
+		case "refreshed", "unknown", "later":
+			continue
+		}
+		when := ""
+		if s.RetryAfter > 0 {
+			when = fmt.Sprintf("ask again in %d s", s.RetryAfter)
+		}
+		rows = append(rows, []string{"  " + s.Source, s.Result, when, s.Error})
+	}
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nnot asked anew; what they said before stays:")
+	columns(w, rows...)
 }

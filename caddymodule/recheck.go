@@ -40,6 +40,10 @@ type RecheckSource struct {
 	// Result is refreshed, unknown, throttled, timeout, failed, or later: the source
 	// cannot be asked about one device; its next complete read will tell.
 	Result string `json:"result"`
+	// RetryAfter is in how many seconds a throttled source may be asked again, if the
+	// device asks again; 0: it was not throttled. What was known stays until then, or
+	// until the source is next read.
+	RetryAfter int `json:"retry_after,omitempty"`
 	// RemoteSync is what came of telling the device to check in, if the source
 	// does that: asked, asked_recently, unknown, not_supported, not_permitted,
 	// throttled, timeout or failed. After asked the device has to act; the gateway
@@ -141,7 +145,13 @@ func (a *App) refreshDevice(ctx context.Context, id *decision.Identity) Recheck 
 	for i, s := range a.sources {
 		to := &out.Sources[i]
 		to.Source = s.runner.Name()
-		asked.Go(func() { to.Result = s.refresh(ctx, keys) })
+		asked.Go(func() {
+			got := s.refresh(ctx, keys)
+			to.Result = got.result
+			if got.result == "throttled" { // nor may the device ask sooner
+				to.RetryAfter = wholeSeconds(max(got.wait, recheckGap))
+			}
+		})
 	}
 	asked.Wait()
 	p := a.directory.Posture(id)
@@ -167,36 +177,49 @@ func (a *App) requestCheckIns(ctx context.Context, p *decision.Posture, to []Rec
 	asked.Wait()
 }
 
-// refresh asks the source, by the first id that it can be asked by and knows.
-func (s *pooledSource) refresh(ctx context.Context, keys []decision.Key) string {
-	r, result := s.runner, ""
-	for _, k := range keys {
-		if !r.Asks(k) {
-			continue
-		}
-		err := r.Refresh(ctx, k)
-		var throttled *source.ThrottledError
-		switch {
-		case err == nil:
-			return "refreshed"
-		case errors.Is(err, source.ErrUnknownDevice):
-			result = "unknown" // perhaps by another of its ids
-			continue
-		case errors.As(err, &throttled):
-			return "throttled"
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-			return "timeout"
-		}
-		return "failed"
-	}
-	if result != "" {
-		return result
-	}
-	if !s.remote { // a service is not listed anew because one person asks
-		r.Wake()
-	}
-	return "later"
+// refreshed is what came of asking one source about one device.
+type refreshed struct {
+	result string // as in RecheckSource
+	wait   time.Duration
+	err    error // why it could not be asked
 }
+
+// resultOf puts the answer of [source.Runner.Refresh] in words.
+func resultOf(err error) refreshed {
+	var throttled *source.ThrottledError
+	switch {
+	case err == nil:
+		return refreshed{result: "refreshed"}
+	case errors.Is(err, source.ErrUnknownDevice):
+		return refreshed{result: "unknown"}
+	case errors.As(err, &throttled):
+		return refreshed{result: "throttled", wait: throttled.RetryAfter, err: err}
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return refreshed{result: "timeout", err: err}
+	}
+	return refreshed{result: "failed", err: err}
+}
+
+// refresh asks the source, by the first id that it can be asked by and knows.
+func (s *pooledSource) refresh(ctx context.Context, keys []decision.Key) refreshed {
+	last := refreshed{result: "later"}
+	for _, k := range keys {
+		if !s.runner.Asks(k) {
+			continue
+		}
+		last = resultOf(s.runner.Refresh(ctx, k))
+		if last.result != "unknown" { // else perhaps by another of its ids
+			return last
+		}
+	}
+	if last.result == "later" && !s.remote { // a service is not listed anew because one person asks
+		s.runner.Wake()
+	}
+	return last
+}
+
+// wholeSeconds rounds up: nobody shall ask too early.
+func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // rechecks remembers when a device was last asked about.
 type rechecks struct {

@@ -33,6 +33,10 @@ type EntraSource struct {
 	// GroupsOverage looks up the groups of users whose token has too many to list;
 	// default off, because it needs a permission more.
 	GroupsOverage *bool `json:"groups_overage,omitempty"`
+	// PartnerMDM says that devices which are managed and name no management system
+	// are in one that is a partner of Intune; default off. Those that name a partner
+	// always are.
+	PartnerMDM *bool `json:"partner_mdm,omitempty"`
 	// PinnedCertificates is "experimental", or empty for off: devices may prove
 	// themselves by the certificate that Entra ID gave them at registration.
 	PinnedCertificates string `json:"pinned_certificates,omitempty"`
@@ -53,6 +57,7 @@ func (*EntraSource) CaddyModule() caddy.ModuleInfo {
 //	    users on|off
 //	    risky_users on|off
 //	    groups_overage on|off
+//	    partner_mdm on|off
 //	    pinned_certificates experimental
 //	    guards off
 //	    guard_bad_rows 1% 5
@@ -64,6 +69,7 @@ func (s *EntraSource) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	words["users"] = switchWord(d, &s.Users)
 	words["risky_users"] = switchWord(d, &s.RiskyUsers)
 	words["groups_overage"] = switchWord(d, &s.GroupsOverage)
+	words["partner_mdm"] = switchWord(d, &s.PartnerMDM)
 	words["pinned_certificates"] = func(string) error { return choice(d, &s.PinnedCertificates, pinnedExperimental) }
 	err := block(d, "source entra", words)
 	if err == nil {
@@ -129,7 +135,7 @@ func (s *EntraSource) NewSource(ctx caddy.Context) (source.Source, source.Runner
 	users := isOn(s.Users, true)
 	src, err := entra.New(entra.Options{
 		Client: s.client, Users: users, RiskyUsers: users && isOn(s.RiskyUsers, true), FullSweep: time.Duration(s.FullSweep),
-		GroupTenant: tenant, PinnedCertificates: s.PinnedCertificates != "", Logger: sourceLogger(ctx),
+		GroupTenant: tenant, PinnedCertificates: s.PinnedCertificates != "", PartnerMDM: isOn(s.PartnerMDM, false), Logger: sourceLogger(ctx),
 	})
 	return src, o, err
 }

@@ -115,6 +115,7 @@ func tenantAttach(m *maker, d *Device) {
 func jamf(m *maker, d *Device) {
 	m.mac(d)
 	d.Managed[0].Agent, d.Managed[0].Compliance = "jamf", "unknown"
+	d.Directory.MDMApp = appPartner
 }
 
 // hybridOnly shows that a hybrid join needs no co-management: isCompliant is null, which

@@ -31,11 +31,11 @@ type directoryPrint struct {
 
 // deviceKey holds everything that the device fields of the directory are made of.
 type deviceKey struct {
-	name, os, version, trust, owner, sid, key string
-	entra, object                             GUID
-	enabled                                   bool
-	compliant, managed, rooted                NullBool
-	registered, signIn, expires               int64
+	name, os, version, trust, owner, sid, key, app string
+	entra, object                                  GUID
+	enabled                                        bool
+	compliant, managed, rooted                     NullBool
+	registered, signIn, expires                    int64
 }
 
 type userKey struct {
@@ -49,7 +49,7 @@ var printSeed = maphash.MakeSeed()
 func (d *Device) sum() uint64 {
 	x := d.Directory
 	return maphash.Comparable(printSeed, deviceKey{
-		d.Name, d.OS, d.OSVersion, x.TrustType, x.Ownership, x.OnPremisesSID, x.CertificateKey, d.EntraID, x.ObjectID, x.Enabled,
+		d.Name, d.OS, d.OSVersion, x.TrustType, x.Ownership, x.OnPremisesSID, x.CertificateKey, x.MDMApp, d.EntraID, x.ObjectID, x.Enabled,
 		x.Compliant, x.Managed, x.Rooted, x.Registered.UnixNano(), x.LastSignIn.UnixNano(), x.ComplianceExpires.UnixNano(),
 	})
 }

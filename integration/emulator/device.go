@@ -29,6 +29,7 @@ type Directory struct {
 	Enabled           bool
 	Compliant         NullBool  // isCompliant
 	Managed           NullBool  // isManaged
+	MDMApp            string    // mdmAppId; empty: Intune's if Managed, else null; "null": null
 	Rooted            NullBool  // isRooted
 	TrustType         string    // AzureAd, ServerAd, Workplace
 	Ownership         string    // Company, Personal, empty: null

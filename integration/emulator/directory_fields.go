@@ -111,10 +111,23 @@ func managementType(r row) string {
 	return ""
 }
 
-// mdmApp is the application id of Intune for managed devices.
+// The values of mdmAppId: Intune, Intune together with Configuration Manager, and a
+// partner of Intune.
+const (
+	appIntune    = "0000000a-0000-0000-c000-000000000000"
+	appComanaged = "54b943f8-d761-4f8d-951e-9cea1846db5a"
+	appPartner   = "7c3b1f2e-5d64-4c0a-9b7e-2f1d8a6e4b90"
+)
+
+// mdmApp is the application that manages a device.
 func mdmApp(r row) string {
-	if r.dir().Managed == True {
-		return "0000000a-0000-0000-c000-000000000000"
+	switch app := r.dir().MDMApp; {
+	case app == "null":
+		return ""
+	case app != "":
+		return app
+	case r.dir().Managed == True:
+		return appIntune
 	}
 	return ""
 }

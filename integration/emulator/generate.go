@@ -188,6 +188,7 @@ func (m *maker) laptop(d *Device) {
 func (m *maker) comanaged(d *Device, ours bool) {
 	d.OS, d.OSVersion = "Windows", "10.0.26100.7171"
 	m.directory(d, "ServerAd", "Company")
+	d.Directory.MDMApp = appComanaged
 	r := m.enrol(d, "configurationManagerClientMdm", "company", "windowsCoManagement")
 	r.Workloads = &Workloads{Inventory: true, ModernApps: true, DeviceConfiguration: ours, CompliancePolicy: ours, WindowsUpdate: ours}
 	cm := m.resource(d)

@@ -47,8 +47,13 @@ func (w *witness) begin(fail func(*stage) func()) (repair func()) {
 		id = "intune:" + d.Managed[0].ID.String()
 	}
 	w.asked = time.Now()
-	if status := w.gateway.Call(http.MethodPost, "/compliance/devices/"+id+"/refresh", struct{}{}, nil); status != http.StatusOK {
-		w.t.Fatalf("asking for the good device: %d", status)
+	var got struct {
+		Refreshed []struct{ Source, Result string }
+	}
+	status := w.gateway.Call(http.MethodPost, "/compliance/devices/"+id+"/refresh", struct{}{}, &got)
+	anew := slices.ContainsFunc(got.Refreshed, func(s struct{ Source, Result string }) bool { return s.Result == "refreshed" })
+	if status != http.StatusOK || !anew {
+		w.t.Fatalf("asking for the good device: %d %+v", status, got)
 	}
 	repair = fail(w.stage)
 	w.began = time.Now()

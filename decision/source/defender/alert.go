@@ -24,8 +24,22 @@ type alertRow struct {
 
 // alert is one alert that counts.
 type alert struct {
-	machine  decision.Key
-	severity decision.Level // LevelLow or higher; else the alert says nothing
+	machine decision.Key
+	worst
+}
+
+// worst is what the open alerts of a machine say together. The zero value says
+// nothing.
+type worst struct {
+	severity   decision.Level // LevelLow or higher, if any says so
+	unreadable bool           // one has a severity that cannot be read
+}
+
+// says reports whether anything counts.
+func (w worst) says() bool { return w.unreadable || w.severity >= decision.LevelLow }
+
+func (w worst) and(o worst) worst {
+	return worst{max(w.severity, o.severity), w.unreadable || o.unreadable}
 }
 
 // decodeAlert reads one alert; id is "" if the row cannot be told from others.
@@ -36,8 +50,9 @@ func decodeAlert(raw []byte, t tally) (id string, a alert) {
 		t.problem("alert", noObject)
 		return "", a
 	}
-	severity := word(severities, "severity", &row.Severity, t)
-	if closed := word(closings, "status", &row.Status, t); closed == decision.Yes || severity < decision.LevelLow {
+	severity, readable := word(severities, "severity", &row.Severity, t)
+	w := worst{severity, !readable}
+	if closed, _ := word(closings, "status", &row.Status, t); closed == decision.Yes || !w.says() {
 		return row.ID.value, a
 	}
 	id = row.MachineID.read("machineId", t)
@@ -48,7 +63,7 @@ func decodeAlert(raw []byte, t tally) (id string, a alert) {
 		}
 		return row.ID.value, a
 	}
-	return row.ID.value, alert{machine, severity}
+	return row.ID.value, alert{machine, w}
 }
 
 // The spellings of enumerations, in lower case.
@@ -65,11 +80,11 @@ var (
 // readAlerts brings the highest severity of the open alerts of each machine up to
 // date.
 func (s *Source) readAlerts(ctx context.Context, p *pass) error {
-	found := map[string]decision.Level{}
+	found := map[string]worst{}
 	err := s.either(ctx, msgraph.DefenderAlerts, alertsPath, "status", open, func(raw json.RawMessage) string {
 		id, a := decodeAlert(raw, p.tally)
-		if a.severity >= decision.LevelLow {
-			found[a.machine.Value] = max(found[a.machine.Value], a.severity)
+		if a.says() {
+			found[a.machine.Value] = found[a.machine.Value].and(a.worst)
 		}
 		return id
 	})
@@ -84,31 +99,38 @@ func (s *Source) readAlerts(ctx context.Context, p *pass) error {
 	return nil
 }
 
-// alertsOf asks for the highest severity of the open alerts of one machine.
-func (s *Source) alertsOf(ctx context.Context, own decision.Key) (decision.Level, error) {
-	worst, t := decision.LevelUnknown, tally{}
+// alertsOf asks what the open alerts of one machine say.
+func (s *Source) alertsOf(ctx context.Context, own decision.Key) (found worst, err error) {
+	t := tally{}
 	defer func() { s.count(t) }()
-	_, err := s.o.Client.Pages(ctx, msgraph.Request{
+	_, err = s.o.Client.Pages(ctx, msgraph.Request{
 		Endpoint: msgraph.DefenderAlerts, Path: machinesPath + "/" + url.PathEscape(own.Value) + "/alerts",
 		Priority: "High",
 	}, func(raw json.RawMessage) error {
 		_, a := decodeAlert(raw, t)
 		if a.machine == own {
-			worst = max(worst, a.severity)
+			found = found.and(a.worst)
 		}
 		return nil
 	})
 	if err != nil && !none(err) {
-		return worst, fmt.Errorf("alerts: %w", err)
+		return found, fmt.Errorf("alerts: %w", err)
 	}
-	return worst, nil
+	return found, nil
 }
 
-// raise returns the worse of a risk score and the severity of an alert, which
-// counts from low on.
-func raise(score, severity decision.Level) decision.Level {
-	if severity < decision.LevelLow {
-		return score
+// raise makes the risk the worse of the score and the severity of an alert, which
+// counts from low on. An alert says only the least that an unknown risk can be, and
+// a known one is the least that it can be beside an alert that cannot be read.
+func raise(d *decision.Device, by worst) {
+	if by.severity >= decision.LevelLow {
+		d.RiskFloor = d.RiskFloor || d.Risk == decision.LevelUnknown
+		d.Risk = max(d.Risk, by.severity)
 	}
-	return max(score, severity)
+	if d.Risk != decision.LevelUnknown { // a floor says it all
+		d.RiskFloor = d.RiskFloor || by.unreadable
+		d.Unreadable &^= decision.Facts(decision.FactRisk)
+	} else if by.unreadable {
+		d.Unreadable |= decision.Facts(decision.FactRisk)
+	}
 }

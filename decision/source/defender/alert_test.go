@@ -14,6 +14,18 @@ func alertOf(n int, severity, status string) string {
 
 func TestDecodeAlert(t *testing.T) {
 	const unknown = decision.LevelUnknown
+	for in, want := range map[string]bool{
+		alertOf(1, "Apocalyptic", "New"):                             true,
+		alertOf(1, "Apocalyptic", "Resolved"):                        false,
+		alertOf(1, "UnSpecified", "New"):                             false,
+		alertOf(1, "Low", "New"):                                     false,
+		`{"id":"a","severity":"Apocalyptic"}`:                        false, // of a mailbox
+		`{"id":"a","severity":4,"machineId":"` + machineID(1) + `"}`: true,
+	} {
+		if _, a := decodeAlert([]byte(in), tally{}); a.unreadable != want {
+			t.Errorf("%s: unreadable %v, want %v", in, a.unreadable, want)
+		}
+	}
 	for in, want := range map[string]decision.Level{
 		alertOf(1, "High", "New"):                decision.LevelHigh,
 		alertOf(1, "medium", "inprogress"):       decision.LevelMedium,
@@ -37,19 +49,37 @@ func TestDecodeAlert(t *testing.T) {
 
 func TestRaise(t *testing.T) {
 	const unknown, none, low, high = decision.LevelUnknown, decision.LevelNone, decision.LevelLow, decision.LevelHigh
-	for _, tt := range []struct{ score, severity, want decision.Level }{
-		{unknown, unknown, unknown},
-		{unknown, none, unknown},
-		{none, unknown, none},
-		{none, none, none},
-		{unknown, low, low},
-		{none, low, low},
-		{low, high, high},
-		{high, low, high},
-		{high, unknown, high},
+	odd := decision.Facts(decision.FactRisk)
+	for _, tt := range []struct {
+		score, severity, want decision.Level
+		floor                 bool
+	}{
+		{unknown, unknown, unknown, false},
+		{unknown, none, unknown, false},
+		{none, unknown, none, false},
+		{none, none, none, false},
+		{unknown, low, low, true},
+		{none, low, low, false},
+		{low, high, high, false},
+		{high, low, high, false},
+		{high, unknown, high, false},
 	} {
-		if got := raise(tt.score, tt.severity); got != tt.want {
-			t.Errorf("raise(%v, %v) = %v, want %v", tt.score, tt.severity, got, tt.want)
+		d := decision.Device{Risk: tt.score, Unreadable: odd}
+		raise(&d, worst{severity: tt.severity})
+		if d.Risk != tt.want || d.RiskFloor != tt.floor {
+			t.Errorf("%v raised by %v: %v, floor %v; want %v, %v", tt.score, tt.severity, d.Risk, d.RiskFloor, tt.want, tt.floor)
+		}
+		if d.Unreadable.Has(decision.FactRisk) != (tt.want == unknown) {
+			t.Errorf("%v raised by %v: unreadable %v", tt.score, tt.severity, d.Unreadable)
+		}
+		d = decision.Device{Risk: tt.score, RiskFloor: true}
+		if raise(&d, worst{severity: tt.severity}); !d.RiskFloor {
+			t.Errorf("%v raised by %v is no floor any more", tt.score, tt.severity)
+		}
+		d = decision.Device{Risk: tt.score}
+		raise(&d, worst{severity: tt.severity, unreadable: true})
+		if known := tt.want != unknown; d.Risk != tt.want || d.RiskFloor != known || d.Unreadable.Has(decision.FactRisk) == known {
+			t.Errorf("%v beside an alert that cannot be read: %+v", tt.score, d)
 		}
 	}
 }

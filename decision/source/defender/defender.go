@@ -47,8 +47,8 @@ type Source struct {
 
 	mu       sync.Mutex // guards what follows
 	fleet    fleet
-	alerts   map[string]decision.Level // by machine id; replaced, never changed
-	during   map[decision.Key]bool     // machines that a look-up brought while a Sync reads; nil: none reads
+	alerts   map[string]worst      // by machine id; replaced, never changed
+	during   map[decision.Key]bool // machines that a look-up brought while a Sync reads; nil: none reads
 	fullDue  bool
 	lastFull time.Time // when the last complete listing began
 	lastPoll time.Time // when the last complete listing or poll for changes began
@@ -83,6 +83,10 @@ func (s *Source) Facts() decision.FactSet {
 	return decision.Facts(decision.FactRisk, decision.FactExposure, decision.FactSensor)
 }
 
+// Kinds implements [source.KindLimited]: a look-up by any other id would take a turn
+// for nothing.
+func (s *Source) Kinds() []string { return []string{decision.KindDefender, decision.KindEntra} }
+
 // once logs a lasting limitation of the service the first time. The caller has
 // the turn.
 func (s *Source) once(what string, err error) {
@@ -99,4 +103,6 @@ func (s *Source) once(what string, err error) {
 var (
 	_ source.Syncer = (*Source)(nil)
 	_ source.Looker = (*Source)(nil)
+
+	_ source.KindLimited = (*Source)(nil)
 )

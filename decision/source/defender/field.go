@@ -59,8 +59,8 @@ func (t *text) read(field string, to tally) string {
 }
 
 // word translates a spelling of an enumeration, whatever its case. What is not
-// known counts as the zero value.
-func word[T any](words map[string]T, field string, from *text, t tally) T {
+// known counts as the zero value, and is not readable; nothing at all is.
+func word[T any](words map[string]T, field string, from *text, t tally) (w T, readable bool) {
 	v := from.read(field, t)
 	var buf [40]byte // longer than any word
 	lower := append(buf[:0], v[:min(len(v), len(buf))]...)
@@ -69,11 +69,11 @@ func word[T any](words map[string]T, field string, from *text, t tally) T {
 			lower[i] = c + 'a' - 'A'
 		}
 	}
-	w, ok := words[string(lower)]
-	if !ok && v != "" {
+	w, known := words[string(lower)]
+	if !known && v != "" {
 		t.problem(field, unknownValue)
 	}
-	return w
+	return w, !from.wrong && (known || v == "")
 }
 
 // futureLimit is how far a date may be ahead of us.

@@ -36,7 +36,7 @@ func (f *fleet) put(v decision.Verdict, now time.Time) (changed bool, err error)
 		}
 		changed = true
 	}
-	if v.Risk < decision.LevelLow {
+	if v.Risk < decision.LevelLow || v.Unreadable.Has(decision.FactRisk) { // nobody can ask for that score
 		delete(f.risky, own)
 		return changed, nil
 	}
@@ -64,6 +64,9 @@ func (f *fleet) repeated(v decision.Verdict, t tally) decision.Verdict {
 	if v.Sensor != old.Sensor {
 		v.Sensor = decision.SensorUnknown
 	}
+	v.Unreadable |= old.Unreadable
+	odd := old.RiskFloor || v.RiskFloor || v.Sensor != decision.SensorActive || v.Unreadable.Has(decision.FactRisk)
+	v.RiskFloor = v.Risk != decision.LevelUnknown && odd
 	return v
 }
 
@@ -75,6 +78,17 @@ func worse(a, b decision.Level) decision.Level {
 	return decision.LevelUnknown
 }
 
+// keep puts back the risk that was known of a machine whose score cannot be read
+// any more. It is then only the least that the risk can be.
+func (f *fleet) keep(v *decision.Verdict) {
+	if !v.Unreadable.Has(decision.FactRisk) {
+		return
+	}
+	if old, ok := f.listing.Get(v.Keys[0]); ok && old.Risk >= decision.LevelLow {
+		v.Risk, v.RiskFloor = max(v.Risk, old.Risk), true
+	}
+}
+
 func (f *fleet) remove(own decision.Key) {
 	f.listing.Remove(own)
 	delete(f.risky, own)
@@ -82,7 +96,7 @@ func (f *fleet) remove(own decision.Key) {
 
 func same(a, b *decision.Verdict) bool {
 	return slices.Equal(a.Keys, b.Keys) && a.Name == b.Name && a.Risk == b.Risk && a.Exposure == b.Exposure &&
-		a.Sensor == b.Sensor && a.EvaluatedAt.Equal(b.EvaluatedAt)
+		a.RiskFloor == b.RiskFloor && a.Sensor == b.Sensor && a.Unreadable == b.Unreadable && a.EvaluatedAt.Equal(b.EvaluatedAt)
 }
 
 // missing returns the machines at risk that an answer did not have, whoever was

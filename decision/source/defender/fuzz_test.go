@@ -53,6 +53,12 @@ func FuzzMachine(f *testing.F) {
 		if v.Sensor == decision.SensorActive && !says(raw, "healthStatus", "active") {
 			t.Errorf("active sensor without a word of it: %s", raw)
 		}
+		if v.Risk != decision.LevelUnknown && v.RiskFloor == (v.Sensor == decision.SensorActive) {
+			t.Errorf("risk %v of a machine whose sensor is %v: floor %v", v.Risk, v.Sensor, v.RiskFloor)
+		}
+		if v.Unreadable.Has(decision.FactRisk) && v.Risk != decision.LevelUnknown {
+			t.Errorf("risk %v cannot be read", v.Risk)
+		}
 		if v.EvaluatedAt.After(noon.Add(futureLimit)) {
 			t.Errorf("seen in the future: %v", v.EvaluatedAt)
 		}
@@ -80,6 +86,9 @@ func FuzzAlert(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		_, a := decodeAlert(raw, tally{})
 		if a.severity == decision.LevelUnknown {
+			if a.machine.Value != "" && !a.unreadable {
+				t.Errorf("an alert that says nothing counts: %s", raw)
+			}
 			return
 		}
 		if a.severity < decision.LevelLow || a.severity > decision.LevelHigh || !says(raw, "severity", "low", "medium", "high") {

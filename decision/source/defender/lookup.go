@@ -32,11 +32,11 @@ var (
 // says which machine that is.
 func (s *Source) Lookup(ctx context.Context, key decision.Key) (decision.Verdict, error) {
 	v, err := s.lookup(ctx, key)
+	var open worst
 	if err == nil && s.o.Alerts {
-		var severity decision.Level
-		severity, err = s.alertsOf(ctx, v.Keys[0])
-		v.Risk = raise(v.Risk, severity)
+		open, err = s.alertsOf(ctx, v.Keys[0])
 	}
+	raise(&v.Device, open)
 	if err != nil {
 		return decision.Verdict{}, fmt.Errorf("defender: %s %s: %w", key.Kind, key.Value, err)
 	}
@@ -76,6 +76,9 @@ func (s *Source) machine(ctx context.Context, own decision.Key, priority string,
 	v, err = decodeMachine(a.Body, s.o.Now(), t)
 	if err == nil && v.Keys[0] != own {
 		err = errOther
+	}
+	if err == nil {
+		s.keep(&v)
 	}
 	return v, err
 }
@@ -148,6 +151,7 @@ func (s *Source) filtered(ctx context.Context, key decision.Key, filter string) 
 		case len(found) == maxSame:
 			return errors.New("too many machines for one device")
 		}
+		s.keep(&v)
 		found = append(found, v)
 		return nil
 	})
@@ -205,6 +209,16 @@ func (s *Source) learn(now time.Time, machines ...decision.Verdict) {
 		s.dirty = s.dirty || changed
 		s.note(v.Keys[0])
 	}
+}
+
+// keep is [fleet.keep] of the fleet as it is known.
+func (s *Source) keep(v *decision.Verdict) {
+	if !v.Unreadable.Has(decision.FactRisk) { // nearly always: no lock
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fleet.keep(v)
 }
 
 // forget removes a machine that the service says it does not have.

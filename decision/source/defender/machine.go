@@ -49,31 +49,39 @@ func decodeMachine(raw []byte, now time.Time, t tally) (v decision.Verdict, err 
 	v.Name = display(row.Name.read("computerDnsName", t))
 	// Not a check-in: the sensor's full report comes about once a day.
 	v.EvaluatedAt = date("lastSeen", &row.LastSeen, now, t)
-	v.Exposure = word(levels, "exposureLevel", &row.Exposure, t)
-	v.Risk = word(levels, "riskScore", &row.Risk, t)
-	v.Sensor = word(healths, "healthStatus", &row.Health, t)
-	row.onboarding(&v.Device, t)
+	d := &v.Device
+	d.Exposure = fact(d, decision.FactExposure, levels, "exposureLevel", &row.Exposure, t)
+	d.Risk = fact(d, decision.FactRisk, levels, "riskScore", &row.Risk, t)
+	d.Sensor = fact(d, decision.FactSensor, healths, "healthStatus", &row.Health, t)
+	row.onboarding(d, t)
+	// Nobody watches the risk unless the sensor reports: the score can then only
+	// have become worse.
+	d.RiskFloor = d.Risk != decision.LevelUnknown && d.Sensor != decision.SensorActive
 	return v, nil
+}
+
+// fact translates the spelling of a fact, and notes one that cannot be read.
+func fact[T any](d *decision.Device, f decision.Fact, words map[string]T, field string, from *text, t tally) T {
+	w, readable := word(words, field, from, t)
+	if !readable {
+		d.Unreadable |= decision.Facts(f)
+	}
+	return w
 }
 
 const zeroGUID = "00000000-0000-0000-0000-000000000000"
 
-// onboarding says what the sensor's health and a good risk score are worth: of a
-// machine that was only seen on the network, nobody watches the risk.
+// onboarding says what the sensor's health is worth: a machine that was only seen on
+// the network has no sensor. Null leaves it to the health alone.
 func (row *machineRow) onboarding(d *decision.Device, t tally) {
-	watched := word(onboarded, "onboardingStatus", &row.Onboarding, t)
+	watched, readable := word(onboarded, "onboardingStatus", &row.Onboarding, t)
 	switch {
-	case watched == decision.Yes:
-		return
+	case !readable: // a word that nobody knows yet
+		d.Sensor = decision.SensorUnknown
+		d.Unreadable |= decision.Facts(decision.FactSensor)
 	case watched == decision.No:
 		d.Sensor = decision.SensorNotOnboarded
-	case row.Onboarding.wrong || row.Onboarding.value != "":
-		d.Sensor = decision.SensorUnknown // a word that nobody knows yet
-	default:
-		return // null: the health alone tells
-	}
-	if d.Risk == decision.LevelNone {
-		d.Risk = decision.LevelUnknown
+		d.Unreadable &^= decision.Facts(decision.FactSensor)
 	}
 }
 

@@ -16,7 +16,11 @@ func TestDecodeMachine(t *testing.T) {
 	type facts struct {
 		risk, exposure decision.Level
 		sensor         decision.Sensor
+		floor          bool // of the risk
+		unreadable     decision.FactSet
 	}
+	unread := decision.Facts
+	const risk, exposed, health = decision.FactRisk, decision.FactExposure, decision.FactSensor
 	const unknown, none, low, medium, high = decision.LevelUnknown, decision.LevelNone, decision.LevelLow, decision.LevelMedium, decision.LevelHigh
 	const active, off = decision.SensorActive, decision.SensorNotOnboarded
 	for _, tt := range []struct {
@@ -24,27 +28,27 @@ func TestDecodeMachine(t *testing.T) {
 		want     facts
 		problems []string
 	}{
-		{good + `,"riskScore":"None","exposureLevel":"None"`, facts{none, none, active}, nil},
-		{good + `,"riskScore":"Informational","exposureLevel":"Low"`, facts{none, low, active}, nil},
-		{good + `,"riskScore":"Low","exposureLevel":"Medium"`, facts{low, medium, active}, nil},
-		{good + `,"riskScore":"Medium","exposureLevel":"High"`, facts{medium, high, active}, nil},
-		{good + `,"riskScore":"HIGH","exposureLevel":null`, facts{high, unknown, active}, nil},
-		{good + `,"riskScore":null`, facts{unknown, unknown, active}, nil},
-		{good + `,"riskScore":"Extreme"`, facts{unknown, unknown, active}, []string{"riskScore: unknown value"}},
-		{good + `,"riskScore":3,"exposureLevel":{}`, facts{unknown, unknown, active}, []string{"riskScore: wrong type", "exposureLevel: wrong type"}},
-		{good + `,"riskScore":"High","RISKSCORE":"None"`, facts{unknown, unknown, active}, []string{"riskScore: wrong type"}},
+		{good + `,"riskScore":"None","exposureLevel":"None"`, facts{risk: none, exposure: none, sensor: active}, nil},
+		{good + `,"riskScore":"Informational","exposureLevel":"Low"`, facts{risk: none, exposure: low, sensor: active}, nil},
+		{good + `,"riskScore":"Low","exposureLevel":"Medium"`, facts{risk: low, exposure: medium, sensor: active}, nil},
+		{good + `,"riskScore":"Medium","exposureLevel":"High"`, facts{risk: medium, exposure: high, sensor: active}, nil},
+		{good + `,"riskScore":"HIGH","exposureLevel":null`, facts{risk: high, sensor: active}, nil},
+		{good + `,"riskScore":null`, facts{sensor: active}, nil},
+		{good + `,"riskScore":"Extreme"`, facts{sensor: active, unreadable: unread(risk)}, []string{"riskScore: unknown value"}},
+		{good + `,"riskScore":3,"exposureLevel":{}`, facts{sensor: active, unreadable: unread(risk, exposed)}, []string{"riskScore: wrong type", "exposureLevel: wrong type"}},
+		{good + `,"riskScore":"High","RISKSCORE":"None"`, facts{sensor: active, unreadable: unread(risk)}, []string{"riskScore: wrong type"}},
 		{`"onboardingStatus":"onboarded","healthStatus":"Inactive"`, facts{sensor: decision.SensorInactive}, nil},
 		{`"onboardingStatus":"Onboarded","healthStatus":"ImpairedCommunication"`, facts{sensor: decision.SensorImpaired}, nil},
 		{`"healthStatus":"NoSensorData"`, facts{sensor: decision.SensorNoData}, nil},
 		{`"healthStatus":"NoSensorDataImpairedCommunication"`, facts{sensor: decision.SensorNoData}, nil},
 		{`"healthStatus":"Unknown"`, facts{}, nil},
-		{`"healthStatus":"Hibernating"`, facts{}, []string{"healthStatus: unknown value"}},
-		{`"onboardingstatus":"CanBeOnboarded","healthStatus":"Active","riskScore":"None"`, facts{sensor: off}, nil},
-		{`"onboardingStatus":"Unsupported","riskScore":"Medium"`, facts{risk: medium, sensor: off}, nil},
+		{`"healthStatus":"Hibernating"`, facts{unreadable: unread(health)}, []string{"healthStatus: unknown value"}},
+		{`"onboardingstatus":"CanBeOnboarded","healthStatus":"Active","riskScore":"None"`, facts{sensor: off, risk: none, floor: true}, nil},
+		{`"onboardingStatus":"Unsupported","riskScore":"Medium"`, facts{risk: medium, sensor: off, floor: true}, nil},
 		{`"onboardingStatus":"InsufficientInfo"`, facts{sensor: off}, nil},
-		{`"onboardingStatus":"Perhaps","healthStatus":"Active","riskScore":"None"`, facts{}, []string{"onboardingStatus: unknown value"}},
-		{`"onboardingStatus":true,"healthStatus":"Active","riskScore":"None"`, facts{}, []string{"onboardingStatus: wrong type"}},
-		{`"onboardingStatus":null,"healthStatus":"Active","riskScore":"None"`, facts{none, unknown, active}, nil},
+		{`"onboardingStatus":"Perhaps","healthStatus":"Active","riskScore":"None"`, facts{risk: none, floor: true, unreadable: unread(health)}, []string{"onboardingStatus: unknown value"}},
+		{`"onboardingStatus":true,"healthStatus":"Active","riskScore":"None"`, facts{risk: none, floor: true, unreadable: unread(health)}, []string{"onboardingStatus: wrong type"}},
+		{`"onboardingStatus":null,"healthStatus":"Active","riskScore":"None"`, facts{risk: none, sensor: active}, nil},
 	} {
 		problems := tally{}
 		v, err := decodeMachine([]byte(`{"id":"`+machineID(1)+`",`+tt.members+`}`), noon, problems)
@@ -52,7 +56,7 @@ func TestDecodeMachine(t *testing.T) {
 		for _, p := range tt.problems {
 			want[p]++
 		}
-		if got := (facts{v.Risk, v.Exposure, v.Sensor}); err != nil || got != tt.want || !maps.Equal(problems, want) {
+		if got := (facts{v.Risk, v.Exposure, v.Sensor, v.RiskFloor, v.Unreadable}); err != nil || got != tt.want || !maps.Equal(problems, want) {
 			t.Errorf("%s:\n got %v, %v, %v\nwant %v, %v", tt.members, got, problems, err, tt.want, want)
 		}
 	}

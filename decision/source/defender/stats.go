@@ -26,7 +26,8 @@ type Stats struct {
 	WithoutEntraID int `json:"without_entra_id"`
 	// AtRisk counts machines whose own risk score is low or worse.
 	AtRisk int `json:"at_risk"`
-	// Alerted counts machines with an open alert of low or higher severity.
+	// Alerted counts machines with an open alert of low or higher severity, or of one
+	// that cannot be read.
 	Alerted int `json:"alerted"`
 	// Changed is how many machines that Sync found changed; of a complete
 	// listing, how many it read.

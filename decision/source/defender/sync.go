@@ -95,7 +95,9 @@ func (s *Source) full(ctx context.Context, p *pass) error {
 		p.row++
 		v, err := decodeMachine(raw, p.now, p.tally)
 		if err == nil {
-			_, err = fresh.put(fresh.repeated(v, p.tally), p.now)
+			v = fresh.repeated(v, p.tally)
+			s.keep(&v)
+			_, err = fresh.put(v, p.now)
 		}
 		if err != nil {
 			p.refuse(err)
@@ -196,6 +198,7 @@ func (s *Source) merge(raw json.RawMessage, p *pass) (id string) {
 	if s.during[v.Keys[0]] {
 		return v.Keys[0].Value // a look-up knows better
 	}
+	s.fleet.keep(&v)
 	changed, err := s.fleet.put(v, p.now)
 	if err != nil {
 		p.refuse(err)
@@ -237,7 +240,7 @@ func (s *Source) emit(ctx context.Context, sweep *source.Sweep) error {
 		if len(v.Keys) == 1 {
 			without++
 		}
-		v.Risk = raise(v.Risk, alerts[v.Keys[0].Value])
+		raise(&v.Device, alerts[v.Keys[0].Value])
 		sweep.Device(v)
 	}
 	s.mu.Lock()

@@ -23,7 +23,7 @@ func BenchmarkListing(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		r := newRegistry()
+		r := newRegistry(false)
 		for _, row := range rows {
 			if _, err := r.apply(row, noon, &tally{}); err != nil {
 				b.Fatal(err)
@@ -38,7 +38,7 @@ func BenchmarkListing(b *testing.B) {
 
 // BenchmarkChange applies one row that a delta query reports.
 func BenchmarkChange(b *testing.B) {
-	r := newRegistry()
+	r := newRegistry(false)
 	for n := range 10_000 {
 		if _, err := r.apply(benchRow(n), noon, &tally{}); err != nil {
 			b.Fatal(err)

@@ -14,7 +14,7 @@ import (
 // coarse and no check-in.
 const deviceSelect = "id,deviceId,displayName,accountEnabled,isCompliant,isManaged,isRooted,trustType," +
 	"deviceOwnership,operatingSystem,operatingSystemVersion,registrationDateTime,complianceExpirationDateTime," +
-	"onPremisesSecurityIdentifier"
+	"onPremisesSecurityIdentifier,mdmAppId"
 
 // deviceRow is one device object, or what changed of it.
 type deviceRow struct {
@@ -33,6 +33,7 @@ type deviceRow struct {
 	Registered         text    `json:"registrationDateTime"`
 	ComplianceExpires  text    `json:"complianceExpirationDateTime"`
 	SecurityIdentifier text    `json:"onPremisesSecurityIdentifier"`
+	MDMApp             text    `json:"mdmAppId"`
 	Pins               pins    `json:"alternativeSecurityIds"`
 }
 
@@ -53,19 +54,23 @@ func decodeDevice(raw []byte) (row deviceRow, own guid, err error) {
 	return row, own, nil
 }
 
-// device is what is known of one object: its facts, and two dates that are none.
+// device is what is known of one object: its facts, two dates that are none, and
+// whose management system it is in.
 type device struct {
 	decision.Verdict
 	registered int64 // unix seconds; 0 unknown, such as a hybrid join under way
 	expires    int64 // until when isCompliant counts, unix seconds; 0 without end
+	app        mdmApp
 }
 
 // newDevice is an object of which nothing is known. The service leaves out what
 // was never set, and an isCompliant or isManaged that was never set means that no
-// management system ever reported the device.
+// management system ever reported the device. Every object has an accountEnabled:
+// as long as none was read, nobody else can say that the device is not disabled.
 func newDevice(own guid) device {
 	var d device
 	d.Keys = []decision.Key{own.key()}
+	d.Unreadable = decision.Facts(decision.FactEnabled)
 	d.Compliance, d.Managed = decision.ComplianceNotManaged, decision.No
 	return d
 }
@@ -76,21 +81,29 @@ func (d *device) merge(row *deviceRow, now time.Time, t *tally) {
 	if v, ok := row.DisplayName.read("displayName", t); ok {
 		d.Name = display(v)
 	}
-	if v, ok := row.AccountEnabled.read("accountEnabled", t); ok {
+	if v, ok := row.AccountEnabled.enabled(t); ok {
 		d.Enabled = v
+		d.readable(decision.FactEnabled, v != decision.Unknown)
 	}
 	if v, ok := row.IsManaged.read("isManaged", t); ok {
 		d.Managed = orNo(v, row.IsManaged.wrong)
+		d.readable(decision.FactManaged, !row.IsManaged.wrong)
 	}
 	if v, ok := row.IsRooted.read("isRooted", t); ok {
 		d.Jailbroken = v
+		d.readable(decision.FactJailbroken, !row.IsRooted.wrong)
 	}
 	if v, ok := row.TrustType.read("trustType", t); ok {
-		d.Trust = word(trusts, "trustType", v, t)
+		trust, known := word(trusts, "trustType", v, t)
+		d.Trust = trust
+		d.readable(decision.FactTrust, known && !row.TrustType.wrong)
 	}
 	if v, ok := row.Ownership.read("deviceOwnership", t); ok {
-		d.Ownership = word(ownerships, "deviceOwnership", v, t)
+		ownership, known := word(ownerships, "deviceOwnership", v, t)
+		d.Ownership = ownership
+		d.readable(decision.FactOwnership, known && !row.Ownership.wrong)
 	}
+	d.mergeApp(row, t)
 	d.mergeOS(row, t)
 	d.mergeDates(row, now, t)
 	d.mergeCompliance(row, now, t)
@@ -127,21 +140,31 @@ func (d *device) setKey(kind, field string, from *text, t *tally) {
 
 const zeroGUID = "00000000-0000-0000-0000-000000000000"
 
+// mergeOS reads platform and version, which are one fact: it is readable once both
+// are.
 func (d *device) mergeOS(row *deviceRow, t *tally) {
+	before, good := d.Unreadable.Has(decision.FactOS), true
 	if v, ok := row.OS.read("operatingSystem", t); ok {
 		p, known := decision.ParsePlatform(v)
 		if !known && v != "" && !strings.EqualFold(v, "unknown") {
 			t.problem("operatingSystem", unknownValue)
+			good = false
 		}
-		d.Platform = p
+		d.Platform, good = p, good && !row.OS.wrong
+	} else if before && d.Platform == decision.PlatformUnknown {
+		good = false
 	}
 	if v, ok := row.OSVersion.read("operatingSystemVersion", t); ok {
 		version, err := decision.ParseVersion(v)
 		if err != nil && v != "" && !strings.EqualFold(v, "unknown") {
 			t.problem("operatingSystemVersion", badText)
+			good = false
 		}
-		d.OSVersion = version
+		d.OSVersion, good = version, good && !row.OSVersion.wrong
+	} else if before && d.OSVersion.IsZero() {
+		good = false
 	}
+	d.readable(decision.FactOS, good)
 }
 
 func (d *device) mergeDates(row *deviceRow, now time.Time, t *tally) {
@@ -177,6 +200,7 @@ func (d *device) mergeCompliance(row *deviceRow, now time.Time, t *tally) {
 		default:
 			d.Compliance = decision.ComplianceNotManaged
 		}
+		d.readable(decision.FactCompliance, !row.IsCompliant.wrong)
 	}
 	d.expire(now)
 }
@@ -215,6 +239,14 @@ func (f *flag) read(field string, to *tally) (decision.Tri, bool) {
 	return f.value, f.seen
 }
 
+// enabled reads accountEnabled, which every object has: null is no answer either.
+func (f *flag) enabled(to *tally) (decision.Tri, bool) {
+	if f.seen && !f.wrong && f.value == decision.Unknown {
+		to.problem("accountEnabled", noValue)
+	}
+	return f.read("accountEnabled", to)
+}
+
 // orNo reads null as no: nobody manages the device. A wrong type is unknown.
 func orNo(v decision.Tri, wrong bool) decision.Tri {
 	if v == decision.Unknown && !wrong {
@@ -234,12 +266,14 @@ var (
 	}
 )
 
-func word[T any](words map[string]T, field, v string, t *tally) T {
-	w, ok := words[strings.ToLower(v)]
-	if !ok && v != "" {
+// word translates a spelling of an enumeration. Nothing at all is a word too.
+func word[T any](words map[string]T, field, v string, t *tally) (w T, ok bool) {
+	w, ok = words[strings.ToLower(v)]
+	ok = ok || v == ""
+	if !ok {
 		t.problem(field, unknownValue)
 	}
-	return w
+	return w, ok
 }
 
 func date(field, v string, t *tally) int64 {

@@ -10,7 +10,8 @@ import (
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 func TestDeviceFields(t *testing.T) {
-	base := decision.Device{Compliance: decision.ComplianceNotManaged, Managed: decision.No}
+	base := decision.Device{Compliance: decision.ComplianceNotManaged, Managed: decision.No, Unreadable: decision.Facts(decision.FactEnabled)}
+	odd := func(d *decision.Device, f decision.Fact) { d.Unreadable |= decision.Facts(f) }
 	with := func(f func(d *decision.Device)) decision.Device { d := base; f(&d); return d }
 	for _, tt := range []struct {
 		name, row string
@@ -18,29 +19,36 @@ func TestDeviceFields(t *testing.T) {
 		problem   string
 	}{
 		{"nothing set", ``, base, ""},
-		{"all null", `"displayName":null,"accountEnabled":null,"isCompliant":null,"isManaged":null,"isRooted":null,"trustType":null,"deviceOwnership":null,"operatingSystem":null,"operatingSystemVersion":null,"registrationDateTime":null,"complianceExpirationDateTime":null,"onPremisesSecurityIdentifier":null`, base, ""},
+		{"all null", `"displayName":null,"accountEnabled":null,"isCompliant":null,"isManaged":null,"isRooted":null,"trustType":null,"deviceOwnership":null,"operatingSystem":null,"operatingSystemVersion":null,"registrationDateTime":null,"complianceExpirationDateTime":null,"onPremisesSecurityIdentifier":null,"mdmAppId":null`, base, "accountEnabled: no value"},
 		{"compliant", `"isCompliant":true,"isManaged":true`, with(func(d *decision.Device) { d.Compliance, d.Managed = decision.Compliant, decision.Yes }), ""},
 		{"noncompliant", `"isCompliant":false,"isManaged":false`, with(func(d *decision.Device) { d.Compliance = decision.NonCompliant }), ""},
-		{"compliant as text", `"isCompliant":"true"`, with(func(d *decision.Device) { d.Compliance = decision.ComplianceUnknown }), "isCompliant: wrong type"},
-		{"managed as a number", `"isManaged":1`, with(func(d *decision.Device) { d.Managed = decision.Unknown }), "isManaged: wrong type"},
-		{"enabled", `"accountEnabled":true`, with(func(d *decision.Device) { d.Enabled = decision.Yes }), ""},
-		{"disabled", `"accountEnabled":false`, with(func(d *decision.Device) { d.Enabled = decision.No }), ""},
+		{"compliant as text", `"isCompliant":"true"`, with(func(d *decision.Device) { d.Compliance = decision.ComplianceUnknown; odd(d, decision.FactCompliance) }), "isCompliant: wrong type"},
+		{"managed as a number", `"isManaged":1`, with(func(d *decision.Device) { d.Managed = decision.Unknown; odd(d, decision.FactManaged) }), "isManaged: wrong type"},
+		{"enabled", `"accountEnabled":true`, with(func(d *decision.Device) { d.Enabled, d.Unreadable = decision.Yes, 0 }), ""},
+		{"disabled", `"accountEnabled":false`, with(func(d *decision.Device) { d.Enabled, d.Unreadable = decision.No, 0 }), ""},
+		{"enabled as text", `"accountEnabled":"false"`, base, "accountEnabled: wrong type"},
 		{"rooted", `"isRooted":true`, with(func(d *decision.Device) { d.Jailbroken = decision.Yes }), ""},
+		{"rooted as text", `"isRooted":"yes"`, with(func(d *decision.Device) { odd(d, decision.FactJailbroken) }), "isRooted: wrong type"},
 		{"joined", `"trustType":"AzureAd"`, with(func(d *decision.Device) { d.Trust = decision.TrustJoined }), ""},
 		{"hybrid, other case", `"trustType":"ServerAD"`, with(func(d *decision.Device) { d.Trust = decision.TrustHybridJoined }), ""},
 		{"registered", `"trustType":"Workplace"`, with(func(d *decision.Device) { d.Trust = decision.TrustRegistered }), ""},
-		{"new kind of trust", `"trustType":"Quantum"`, base, "trustType: unknown value"},
+		{"new kind of trust", `"trustType":"Quantum"`, with(func(d *decision.Device) { odd(d, decision.FactTrust) }), "trustType: unknown value"},
 		{"company", `"deviceOwnership":"Company"`, with(func(d *decision.Device) { d.Ownership = decision.Corporate }), ""},
 		{"personal", `"deviceOwnership":"personal"`, with(func(d *decision.Device) { d.Ownership = decision.Personal }), ""},
-		{"future owner", `"deviceOwnership":"unknownFutureValue"`, base, "deviceOwnership: unknown value"},
+		{"future owner", `"deviceOwnership":"unknownFutureValue"`, with(func(d *decision.Device) { odd(d, decision.FactOwnership) }), "deviceOwnership: unknown value"},
+		{"owner is not known", `"deviceOwnership":"unknown"`, base, ""},
+		{"system is not known", `"operatingSystem":"Unknown","operatingSystemVersion":"unknown"`, base, ""},
 		{"windows", `"operatingSystem":"Windows","operatingSystemVersion":"10.0.22631.4460"`, with(func(d *decision.Device) {
 			d.Platform, d.OSVersion = decision.Windows, decision.Version{10, 0, 22631, 4460}
 		}), ""},
 		{"mac", `"operatingSystem":"MacMDM","operatingSystemVersion":"14.5 (23F79)"`, with(func(d *decision.Device) {
 			d.Platform, d.OSVersion = decision.MacOS, decision.Version{14, 5}
 		}), ""},
-		{"odd system", `"operatingSystem":"Plan9","operatingSystemVersion":"fourth"`, base, "operatingSystem: unknown value"},
-		{"odd version", `"operatingSystemVersion":"fourth"`, base, "operatingSystemVersion: bad text"},
+		{"odd system", `"operatingSystem":"Plan9","operatingSystemVersion":"10.0"`, with(func(d *decision.Device) {
+			d.OSVersion = decision.Version{10}
+			odd(d, decision.FactOS)
+		}), "operatingSystem: unknown value"},
+		{"odd version", `"operatingSystemVersion":"fourth"`, with(func(d *decision.Device) { odd(d, decision.FactOS) }), "operatingSystemVersion: bad text"},
 		{"name with control characters", `"displayName":" LT\u0007-1\n "`, with(func(d *decision.Device) { d.Name = "LT-1" }), ""},
 		{"compliance has run out", `"isCompliant":true,"complianceExpirationDateTime":"2026-11-21T11:59:59.1234567Z"`, with(func(d *decision.Device) { d.Compliance = decision.ComplianceNotEvaluated }), ""},
 		{"compliance runs out later", `"isCompliant":true,"complianceExpirationDateTime":"2026-11-21T14:59:59+02:00"`, with(func(d *decision.Device) { d.Compliance = decision.Compliant }), ""},
@@ -75,7 +83,7 @@ func equalDevice(a, b decision.Device) bool {
 	a.Keys, b.Keys = nil, nil
 	return a.Name == b.Name && a.Platform == b.Platform && a.OSVersion == b.OSVersion && a.Compliance == b.Compliance &&
 		a.Managed == b.Managed && a.Enabled == b.Enabled && a.Trust == b.Trust && a.Ownership == b.Ownership &&
-		a.Jailbroken == b.Jailbroken && a.LastCheckIn.Equal(b.LastCheckIn) && a.EvaluatedAt.Equal(b.EvaluatedAt)
+		a.Jailbroken == b.Jailbroken && a.Channel == b.Channel && a.Unreadable == b.Unreadable && a.LastCheckIn.Equal(b.LastCheckIn) && a.EvaluatedAt.Equal(b.EvaluatedAt)
 }
 
 func TestDeviceKeys(t *testing.T) {

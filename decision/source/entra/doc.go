@@ -14,5 +14,7 @@
 // Start reading at entra.go, then sync.go. device.go decodes one device row,
 // registry.go remembers the devices, user.go the users, risk.go what Identity
 // Protection says about them; lookup.go asks for one device,
-// groups.go for the groups of users whose token cannot list them.
+// groups.go for the groups of users whose token cannot list them. mdm.go says whose
+// the verdict about a device is, unreadable.go what outlives a value that cannot be
+// read, and tombstone.go what outlives an object.
 package entra

@@ -291,3 +291,37 @@ func TestEmulatedLookup(t *testing.T) {
 	}
 	e.Check(t)
 }
+
+// TestEmulatedPartners: whose verdict stands in the directory alone.
+func TestEmulatedPartners(t *testing.T) {
+	for _, unnamed := range []bool{false, true} {
+		e, s, c := connect(t, emulator.Options{Devices: 60, Strict: true}, Options{PartnerMDM: unnamed})
+		check := func(when string, want map[string]decision.Channel) {
+			t.Helper()
+			table := swept(t, s)
+			for name, channel := range want {
+				if v := verdictOf(t, table, name); v.Channel != channel {
+					t.Errorf("%s, partner_mdm %v: %s has the channel %v, want %v", when, unnamed, name, v.Channel, channel)
+				}
+			}
+		}
+		none, some := decision.ChannelUnknown, decision.ChannelPartnerMDM
+		if unnamed {
+			none = some
+		}
+		check("at first", map[string]decision.Channel{
+			emulator.CaseJamf: some, emulator.CaseHealthy: decision.ChannelUnknown, emulator.CaseComanaged: decision.ChannelUnknown,
+			emulator.CaseComanagedConfigMgr: decision.ChannelUnknown, emulator.CaseHybridOnly: decision.ChannelUnknown, emulator.CaseTenantAttach: decision.ChannelUnknown,
+		})
+		e.Update(func(f *emulator.Fleet) {
+			f.Device(emulator.CaseHealthy).Directory.MDMApp = f.Device(emulator.CaseJamf).Directory.MDMApp
+			f.Device(emulator.CaseJamf).Directory.MDMApp = ""         // Intune takes it over
+			f.Device(emulator.CaseGraceFar).Directory.MDMApp = "null" // managed by nobody named
+		})
+		c.Advance(time.Minute)
+		check("after changes", map[string]decision.Channel{
+			emulator.CaseJamf: decision.ChannelUnknown, emulator.CaseHealthy: some, emulator.CaseGraceFar: none,
+		})
+		e.Check(t)
+	}
+}

@@ -36,6 +36,11 @@ type Options struct {
 	// PinnedCertificates reads alternativeSecurityIds too and gives devices ids of
 	// kind [decision.KindPinnedCertificate].
 	PinnedCertificates bool
+	// PartnerMDM says that a managed device whose object names no management system
+	// is in one that is a partner of Intune: not every partner leaves its mdmAppId.
+	// Its channel is then [decision.ChannelPartnerMDM], as it always is of a device
+	// with the mdmAppId of a partner.
+	PartnerMDM bool
 	// FullSweep is the time between two complete listings. Default 24 h.
 	FullSweep time.Duration
 	// Now is the clock. Default [time.Now].
@@ -113,6 +118,7 @@ var (
 	_ source.Looker = (*Source)(nil)
 
 	_ source.LookupLimited = (*Source)(nil)
+	_ source.Tombstoner    = (*Source)(nil)
 
 	_ source.CertificatePinner = (*Source)(nil)
 )

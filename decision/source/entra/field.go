@@ -18,6 +18,7 @@ const (
 	badDate      = "bad date"
 	badID        = "bad id"
 	badText      = "bad text"
+	noValue      = "no value"
 )
 
 // text is a string member of a row, where absent, null and a wrong type are three

@@ -27,6 +27,7 @@ func says(raw []byte, member, value string) bool {
 
 func FuzzDevice(f *testing.F) {
 	f.Add([]byte(row(1, `"isCompliant":true,"accountEnabled":true,"trustType":"AzureAd"`)))
+	f.Add([]byte(row(1, `"isManaged":true,"accountEnabled":null,"mdmAppId":"7c3b1f2e-5d64-4c0a-9b7e-2f1d8a6e4b90"`)))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		r, own, err := decodeDevice(raw)
 		if err != nil {
@@ -51,9 +52,17 @@ func FuzzDevice(f *testing.F) {
 		if d.Enabled == decision.Yes && !says(raw, "accountEnabled", "true") {
 			t.Errorf("enabled without a word of it: %s", raw)
 		}
+		if d.Unreadable.Has(decision.FactEnabled) != (d.Enabled == decision.Unknown) {
+			t.Errorf("enabled %v, unreadable %v", d.Enabled, d.Unreadable)
+		}
+		d.setChannel(false)
+		if d.Channel == decision.ChannelPartnerMDM && d.app != mdmPartner {
+			t.Errorf("a partner without a word of it: %s", raw)
+		}
 		// The same row again changes nothing.
 		before := d.Device
 		d.merge(&r, noon, &tally{})
+		d.setChannel(false)
 		if !equalDevice(before, d.Device) {
 			t.Errorf("repeated row\n got %+v\nwant %+v", d.Device, before)
 		}
@@ -67,7 +76,7 @@ func FuzzDevice(f *testing.F) {
 func FuzzChanges(f *testing.F) {
 	f.Add([]byte(twin(1, "2026-01-01T00:00:00Z", "") + "\n" + twin(2, "2025-01-01T00:00:00Z", "")))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		r := newRegistry()
+		r := newRegistry(false)
 		for line := range bytes.SplitSeq(text, []byte("\n")) {
 			if _, err := r.apply(line, noon, &tally{}); err != nil {
 				t.Fatal(err)

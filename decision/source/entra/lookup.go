@@ -68,7 +68,9 @@ func (s *Source) single(body []byte, kind string, id guid) (decision.Verdict, er
 	d := newDevice(own)
 	var counted tally
 	d.merge(&row, s.o.Now(), &counted)
+	row.lacks(&counted)
 	s.count(&counted)
+	d.setChannel(s.o.PartnerMDM)
 	got := own
 	if kind == decision.KindEntra {
 		got, _ = d.id()

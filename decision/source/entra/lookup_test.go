@@ -39,6 +39,31 @@ func TestLookup(t *testing.T) {
 	})
 }
 
+// TestLookupOfOddValues: a single answer says as plainly as a listing what nobody can
+// read, and whose the verdict is.
+func TestLookupOfOddValues(t *testing.T) {
+	for _, tt := range []struct {
+		members string
+		odd     decision.FactSet
+		channel decision.Channel
+	}{
+		{`"accountEnabled":true,"isManaged":true,"mdmAppId":null`, 0, decision.ChannelPartnerMDM},
+		{`"accountEnabled":null,"isManaged":true,"mdmAppId":"` + appIntune + `"`, decision.Facts(decision.FactEnabled), decision.ChannelUnknown},
+		{`"isCompliant":"yes"`, decision.Facts(decision.FactEnabled, decision.FactCompliance), decision.ChannelUnknown},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f := newFake()
+			f.say("/v1.0/devices/"+objectID(1), 200, row(1, tt.members))
+			s, done := newSource(t, f, Options{PartnerMDM: true})
+			defer done()
+			v, err := s.Lookup(t.Context(), decision.Key{Kind: decision.KindEntraObject, Value: objectID(1)})
+			if err != nil || v.Unreadable != tt.odd || v.Channel != tt.channel {
+				t.Errorf("%s: %+v, %v", tt.members, v.Device, err)
+			}
+		})
+	}
+}
+
 func TestLookupRefusals(t *testing.T) {
 	path := "/v1.0/devices(deviceId='" + deviceID(1) + "')"
 	for _, tt := range []struct {
@@ -107,9 +132,9 @@ func TestLookupOfOtherKinds(t *testing.T) {
 func TestLookupCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake()
-		f.say("/v1.0/devices(deviceId='"+deviceID(1)+"')", 200, row(1, `"trustType":"Telepathy","isCompliant":"yes"`))
+		f.say("/v1.0/devices(deviceId='"+deviceID(1)+"')", 200, row(1, `"accountEnabled":true,"trustType":"Telepathy","isCompliant":"yes"`))
 		d := newDirectory(f, devicesPath)
-		d.set(row(1, `"isCompliant":true`))
+		d.set(row(1, `"accountEnabled":true,"isCompliant":true`))
 		s, done := newSource(t, f, Options{})
 		defer done()
 		for range 2 {

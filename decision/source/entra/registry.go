@@ -20,10 +20,14 @@ const (
 // several carry it, the one registered last counts and the others wait aside
 // until it is gone. The zero value is empty.
 type registry struct {
+	unnamed bool // managed devices without mdmAppId are a partner's
 	listing source.Listing
 	holders map[guid]holder   // by deviceId
 	twins   map[guid]device   // by object id: objects whose deviceId a newer one has
 	ends    map[guid]deadline // by object id: until when isCompliant counts
+	// apps are the objects that name a management system, where the channel alone
+	// does not tell: only if unnamed.
+	apps map[guid]mdmApp
 }
 
 // holder is the object that has a deviceId.
@@ -37,8 +41,8 @@ type deadline struct {
 	over bool // has been applied
 }
 
-func newRegistry() registry {
-	return registry{holders: map[guid]holder{}, twins: map[guid]device{}, ends: map[guid]deadline{}}
+func newRegistry(unnamed bool) registry {
+	return registry{unnamed: unnamed, holders: map[guid]holder{}, twins: map[guid]device{}, ends: map[guid]deadline{}, apps: map[guid]mdmApp{}}
 }
 
 // get returns what is known of an object.
@@ -51,6 +55,10 @@ func (r *registry) get(own guid) (d device, ok bool) {
 		return d, false
 	}
 	d.expires = r.ends[own].at
+	d.app = r.apps[own]
+	if !r.unnamed && d.Channel == decision.ChannelPartnerMDM {
+		d.app = mdmPartner
+	}
 	if id, has := d.id(); has {
 		d.registered = r.holders[id].registered
 	}
@@ -69,6 +77,10 @@ func (r *registry) put(own guid, d device) error {
 	}
 	if r.listing.Len()+len(r.twins) >= maxObjects {
 		return fmt.Errorf("more than %d device objects", maxObjects)
+	}
+	delete(r.apps, own)
+	if r.unnamed && d.app != mdmNone {
+		r.apps[own] = d.app
 	}
 	delete(r.ends, own)
 	if d.expires != 0 {
@@ -119,6 +131,7 @@ func (r *registry) remove(own guid) error {
 		return nil
 	}
 	delete(r.ends, own)
+	delete(r.apps, own)
 	if _, ok := r.twins[own]; ok {
 		delete(r.twins, own)
 		return nil
@@ -181,10 +194,17 @@ func (r *registry) apply(raw []byte, now time.Time, t *tally) (partial bool, err
 	if row.Removed {
 		return false, r.remove(own)
 	}
-	d, ok := r.get(own)
+	old, ok := r.get(own)
+	d := old
 	if !ok {
 		d = newDevice(own)
 	}
 	d.merge(&row, now, t)
+	if ok {
+		d.keep(&old)
+	} else {
+		row.lacks(t)
+	}
+	d.setChannel(r.unnamed)
 	return !ok && !row.DeviceID.seen, r.put(own, d)
 }

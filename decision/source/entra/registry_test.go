@@ -19,7 +19,7 @@ func twin(object int, registered, more string) string {
 
 func applied(t *testing.T, rows ...string) *registry {
 	t.Helper()
-	r := newRegistry()
+	r := newRegistry(false)
 	for _, row := range rows {
 		if _, err := r.apply([]byte(row), noon, &tally{}); err != nil {
 			t.Fatal(err)
@@ -98,7 +98,7 @@ func TestTwinsOfOneDate(t *testing.T) {
 }
 
 func TestTwinsAreBounded(t *testing.T) {
-	r := newRegistry()
+	r := newRegistry(false)
 	var err error
 	for n := 1; n <= maxTwins+2 && err == nil; n++ {
 		_, err = r.apply([]byte(twin(n, "2026-01-01T00:00:00Z", "")), noon, &tally{})
@@ -131,7 +131,7 @@ func TestRegistryExpiresTwins(t *testing.T) {
 // TestLargeListing passes the size from which the listing packs on the way.
 func TestLargeListing(t *testing.T) {
 	const devices = 20_000
-	r := newRegistry()
+	r := newRegistry(false)
 	apply := func(row string) {
 		if _, err := r.apply([]byte(row), noon, &tally{}); err != nil {
 			t.Fatal(err)

@@ -112,7 +112,7 @@ func (s *Source) readDevices(ctx context.Context, now time.Time) error {
 	if !again {
 		return nil
 	}
-	fresh, counted := newRegistry(), tally{}
+	fresh, counted := newRegistry(s.o.PartnerMDM), tally{}
 	link, err := s.list(ctx, msgraph.DirectoryDevices, devicesPath, s.deviceFields(), func(raw json.RawMessage) error {
 		_, err := fresh.apply(raw, now, &counted)
 		return err

@@ -74,7 +74,10 @@ func (p *people) apply(raw []byte, now time.Time, t *tally) error {
 	if !ok && len(p.known) == maxUsers {
 		return fmt.Errorf("more than %d users", maxUsers)
 	}
-	if v, ok := row.AccountEnabled.read("accountEnabled", t); ok {
+	if _, gone := p.gone[oid]; gone && !ok {
+		u.enabled = decision.No // until the service says that the account came back
+	}
+	if v, ok := row.AccountEnabled.enabled(t); ok && (v != decision.Unknown || u.enabled != decision.No) {
 		u.enabled = v
 	}
 	if v, ok := row.UPN.read("userPrincipalName", t); ok {

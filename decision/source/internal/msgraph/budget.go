@@ -30,22 +30,33 @@ const (
 type window struct {
 	limit int
 	per   time.Duration
+	// burst is how many calls may come at once; 0: a tenth of our share.
+	burst int
+	// left is what sweeps leave of a burst to look-ups; 0: a fifth.
+	left int
+	// lookUps is how much of limit look-ups may take, so that people who ask again
+	// and again never keep a sweep from its end; 0: all.
+	lookUps int
 }
 
 // limits are the published ones, per application and tenant. We stay at 80 % of
 // each, because other software of the tenant shares some of them.
+//
+// Defender's are small, and somebody waits for a look-up: at most 20 come at once,
+// then one a second, and 600 in an hour, which is half of our share. A burst of 20
+// and 60 more in a minute are our 80.
 var limits = [numScopes]struct {
 	name    string
 	windows []window
 }{
-	scopeIntune:             {"intune", []window{{2000, 20 * time.Second}}},
-	scopeIntuneWrites:       {"intune_writes", []window{{200, 20 * time.Second}}},
-	scopeDirectory:          {"directory", []window{{3500, 10 * time.Second}}}, // the smallest tenant's resource units
-	scopeIdentityProtection: {"identity_protection", []window{{1, time.Second}}},
-	scopeDefender:           {"defender", []window{{100, time.Minute}, {1500, time.Hour}}},
-	scopeNACDevice:          {"nac_device", []window{{2000, 20 * time.Second}}}, // "as many as needed"
-	scopeNACList:            {"nac_list", []window{{1, 4 * time.Hour}}},
-	scopeReports:            {"reports", []window{{48, time.Minute}}},
+	scopeIntune:             {"intune", []window{{limit: 2000, per: 20 * time.Second}}},
+	scopeIntuneWrites:       {"intune_writes", []window{{limit: 200, per: 20 * time.Second}}},
+	scopeDirectory:          {"directory", []window{{limit: 3500, per: 10 * time.Second}}}, // the smallest tenant's resource units
+	scopeIdentityProtection: {"identity_protection", []window{{limit: 1, per: time.Second}}},
+	scopeDefender:           {"defender", []window{{limit: 100, per: time.Minute, burst: 20, left: 12}, {limit: 1500, per: time.Hour, lookUps: 750}}},
+	scopeNACDevice:          {"nac_device", []window{{limit: 2000, per: 20 * time.Second}}}, // "as many as needed"
+	scopeNACList:            {"nac_list", []window{{limit: 1, per: 4 * time.Hour}}},
+	scopeReports:            {"reports", []window{{limit: 48, per: time.Minute}}},
 }
 
 const (
@@ -70,7 +81,8 @@ type budget struct {
 type bucket struct {
 	window
 	limiter *rate.Limiter
-	since   time.Time // start of the counting below
+	asking  *rate.Limiter // look-ups, beside limiter; nil: they have no limit of their own
+	since   time.Time     // start of the counting below
 	spent   int
 }
 
@@ -79,7 +91,11 @@ func newBudgets() *[numScopes]budget {
 	for i := range all {
 		all[i].name = limits[i].name
 		for _, w := range limits[i].windows {
-			all[i].buckets = append(all[i].buckets, bucket{window: w, limiter: w.limiter()})
+			k := bucket{window: w, limiter: w.limiter()}
+			if w.lookUps > 0 {
+				k.asking = window{limit: w.lookUps, per: w.per}.limiter()
+			}
+			all[i].buckets = append(all[i].buckets, k)
 		}
 	}
 	return &all
@@ -88,11 +104,15 @@ func newBudgets() *[numScopes]budget {
 // allowed is our share of the limit. A limit of one call stays one.
 func (w window) allowed() int { return max(1, int(share*float64(w.limit))) }
 
-// limiter spreads the share over the window: a burst of a tenth of it, and the
-// rest evenly, so that no window of that length ever holds more.
+// limiter spreads the share over the window: a burst of a tenth of it, or as many as
+// the window says, and the rest evenly, so that no window of that length ever holds
+// more.
 func (w window) limiter() *rate.Limiter {
 	total := share * float64(w.limit)
 	burst := max(1, int(total/10))
+	if w.burst > 0 {
+		burst = w.burst
+	}
 	steady := total - float64(burst)
 	if w.limit < 10 {
 		steady = total
@@ -101,7 +121,7 @@ func (w window) limiter() *rate.Limiter {
 }
 
 // take waits until n calls fit, or says how long that would be when there is no
-// time for it. Low calls leave a fifth of each burst to the others.
+// time for it. Low calls leave a part of each burst to the others.
 func (b *budget) take(ctx context.Context, n int, low bool) (wait time.Duration, err error) {
 	for {
 		wait = b.delay(time.Now(), n, low)
@@ -133,14 +153,14 @@ func (b *budget) delay(now time.Time, n int, low bool) time.Duration {
 	}
 	var wait time.Duration
 	for i := range b.buckets {
-		l := b.buckets[i].limiter
+		k := &b.buckets[i]
 		need := n
 		if low {
-			need += l.Burst() / 5
+			need += k.reserve()
 		}
-		missing := float64(min(need, l.Burst())) - l.TokensAt(now)
-		if missing > tolerance {
-			wait = max(wait, time.Duration(math.Ceil(missing/float64(l.Limit())*float64(time.Second))))
+		wait = max(wait, waitFor(k.limiter, now, need))
+		if !low && k.asking != nil {
+			wait = max(wait, waitFor(k.asking, now, n))
 		}
 	}
 	if wait > 0 {
@@ -149,9 +169,29 @@ func (b *budget) delay(now time.Time, n int, low bool) time.Duration {
 	for i := range b.buckets {
 		k := &b.buckets[i]
 		k.limiter.AllowN(now, min(n, k.limiter.Burst()))
+		if !low && k.asking != nil {
+			k.asking.AllowN(now, min(n, k.asking.Burst()))
+		}
 		k.count(now, n)
 	}
 	return 0
+}
+
+// reserve is what sweeps leave of a burst.
+func (k *bucket) reserve() int {
+	if k.left > 0 {
+		return k.left
+	}
+	return k.limiter.Burst() / 5
+}
+
+// waitFor returns how long until a limiter has n calls, or as many as it ever has.
+func waitFor(l *rate.Limiter, now time.Time, n int) time.Duration {
+	missing := float64(min(n, l.Burst())) - l.TokensAt(now)
+	if missing <= tolerance {
+		return 0
+	}
+	return time.Duration(math.Ceil(missing / float64(l.Limit()) * float64(time.Second)))
 }
 
 // count keeps what operators see. It starts anew after each window.

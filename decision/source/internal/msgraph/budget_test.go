@@ -48,21 +48,61 @@ func TestBudgetsStayBelowTheLimits(t *testing.T) {
 func TestSweepsLeaveSomeToLookUps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &newBudgets()[scopeDefender]
-		n := 0
+		sweeps, lookUps := 0, 0
 		for b.delay(time.Now(), 1, true) == 0 {
-			n++
+			sweeps++
 		}
 		for b.delay(time.Now(), 1, false) == 0 {
-			n++
-			if n > 8 {
+			lookUps++
+			if lookUps > 20 {
 				t.Fatal("no bound")
 			}
 		}
-		if n != 8 { // a burst of a tenth of 80
-			t.Errorf("burst of %d, want 8", n)
+		if sweeps != 8 || lookUps != 12 {
+			t.Errorf("bursts of %d by sweeps and %d by look-ups, want 8 and 12", sweeps, lookUps)
 		}
 		if wait := b.delay(time.Now(), 1, true); wait <= b.delay(time.Now(), 1, false) {
 			t.Errorf("a sweep waits %v, no longer than a look-up", wait)
+		}
+	})
+}
+
+// However many people ask again and again, the sweeps of Defender go on, and what is
+// asked for in an hour stays below the limit.
+func TestLookUpsLeaveSomeToSweeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &newBudgets()[scopeDefender]
+		var at []time.Time
+		lookUps, pending := 0, 0
+		var since time.Time // pending sweep calls
+		for second := range 3 * 3600 {
+			if second%120 == 0 {
+				pending, since = pending+6, time.Now()
+			}
+			for b.delay(time.Now(), 1, false) == 0 {
+				lookUps++
+				at = append(at, time.Now())
+			}
+			for pending > 0 && b.delay(time.Now(), 1, true) == 0 {
+				pending--
+				at = append(at, time.Now())
+			}
+			if waited := time.Since(since); pending > 0 && waited > 100*time.Second {
+				t.Fatalf("after %d s a sweep waits since %v", second, waited)
+			}
+			time.Sleep(time.Second)
+		}
+		first := 0
+		for i := range at {
+			for at[i].Sub(at[first]) >= time.Hour {
+				first++
+			}
+			if n := i - first + 1; n > 1500 {
+				t.Fatalf("%d calls within an hour", n)
+			}
+		}
+		if lookUps < 3*500 || lookUps > 3*600+60 {
+			t.Errorf("%d look-ups in three hours, want about 600 each", lookUps)
 		}
 	})
 }
