@@ -64,7 +64,7 @@ var outages = []outage{
 		routes: []string{"defender/machines", "defender/machine", "defender/alerts"},
 	},
 	{
-		name: "configmgr", require: "compliant", good: emulator.CaseHybridOnly, bad: emulator.CaseUpdatesMissing,
+		name: "configmgr", require: "updated", good: emulator.CaseHybridOnly, bad: emulator.CaseUpdatesMissing,
 		source: "source configmgr {base}/cm/AdminService {\n\t\t\tca_file {ca}\n\t\t\tbasic CORP\\gatehouse {env.ADMIN_PASSWORD}\n\t\t\tpoll 1s\n\t\t}",
 		maxAge: 2 * time.Second, stale: 8 * time.Second, faults: some,
 		routes: []string{"cm/SMS_R_System", "cm/SMS_CombinedDeviceResources", "cm/SMS_UpdateComplianceStatus", "cm/SMS_Client_ComanagementState"},

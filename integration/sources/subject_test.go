@@ -104,12 +104,12 @@ var subjects = []*subject{
 		open: func(t *testing.T, _ *tenant, c *microsoft.Tenant) (source.Source, source.RunnerOptions) {
 			src, err := defender.New(defender.Options{Client: c, Alerts: true})
 			return must(t, src, err), source.RunnerOptions{
-				Remote: true, Poll: 2 * time.Minute, SyncTimeout: firstSweep, LookupRate: 0.1, MaxLookups: 5,
+				Remote: true, Poll: 2 * time.Minute, SyncTimeout: firstSweep, LookupRate: 1, MaxLookups: 20,
 			}
 		},
 	},
 	{
-		name: "configmgr", require: "require compliant", routes: []string{
+		name: "configmgr", require: "require updated", routes: []string{
 			"cm/SMS_R_System", "cm/SMS_CombinedDeviceResources", "cm/SMS_UpdateComplianceStatus", "cm/SMS_Client_ComanagementState",
 		},
 		good: emulator.CaseHybridOnly, bad: emulator.CaseUpdatesMissing,
