@@ -89,11 +89,11 @@ func TestSeeds(t *testing.T) {
 		{emulator.CaseRevoked, "managed", 403, []string{"device_retired"}},
 		{emulator.CaseNotEvaluated, "compliant", 403, []string{"fact_unknown"}},
 		{emulator.CaseConflict, "compliant", 403, []string{"noncompliant"}},
-		{emulator.CaseFutureValues, "compliant", 200, nil}, // the directory knows, Intune's word is not understood
-		{emulator.CaseFutureValues, "strict", 200, nil},
+		{emulator.CaseFutureValues, "compliant", 403, []string{"fact_unknown"}}, // Intune's word is not understood, and not filled with the directory's
+		{emulator.CaseFutureValues, "strict", 403, []string{"fact_unknown"}},
 		{emulator.CaseError, "compliant", 403, []string{"noncompliant"}},
 		{emulator.CaseDefenderAttach, "compliant", 403, []string{"not_managed"}},
-		{emulator.CaseHybridPending, "hybrid", 403, []string{"trust_missing"}},
+		{emulator.CaseHybridPending, "hybrid", 200, nil},   // though Entra ID gives it no token yet
 		{emulator.CaseDefenderSilent, "lowrisk", 200, nil}, // by Intune: its partner is heard and says secured
 		{emulator.CaseUserHidden, "userrisk", 403, []string{"fact_unknown"}},
 		{emulator.CaseUnreported, "encrypted", 403, []string{"fact_unknown"}},
