@@ -242,6 +242,9 @@ func checkAnswer(v *decision.Verdict, key decision.Key) error {
 // them, and the next one to show it may be another device.
 func (r *Runner) remember(v decision.Verdict, asked decision.Key, start time.Time) {
 	v.Confirmed = decision.Mono(start)
+	r.blend.Lock()
+	r.takeOver(&v)
+	r.raise(&v)
 	entry := &looked{verdict: v}
 	renewed := true
 	for _, k := range v.Keys {
@@ -256,6 +259,7 @@ func (r *Runner) remember(v decision.Verdict, asked decision.Key, start time.Tim
 			old.verdict.OwnerID == v.OwnerID && old.verdict.OwnerUPN == v.OwnerUPN && old.verdict.GraceUntil.Equal(v.GraceUntil)
 		r.looked.Put(k, entry, time.Time{})
 	}
+	r.blend.Unlock()
 	if renewed && r.syncer == nil {
 		r.renewed.Store(true) // the loop tells; many may come at once
 		return

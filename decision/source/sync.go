@@ -113,8 +113,9 @@ func (r *Runner) callSync(ctx context.Context, sweep *Sweep) (err error) {
 // take judges a complete sweep and puts it in place.
 func (r *Runner) take(sweep *Sweep, start time.Time) (result string, err error) {
 	fresh, err := sweep.Table()
+	v := r.view.Load()
 	var old *Table
-	if v := r.view.Load(); v != nil {
+	if v != nil {
 		old = v.table
 	}
 	if err == nil {
@@ -127,9 +128,11 @@ func (r *Runner) take(sweep *Sweep, start time.Time) (result string, err error) 
 	if sweep.factsSet {
 		p.supplies = sweep.facts
 	}
-	plan := r.o.Guards.plan(old, fresh)
+	news, base := r.succeed(v, fresh)
+	plan := r.o.Guards.plan(old, news)
 	if !plan.holds() {
 		r.setHeld(nil, nil)
+		r.entomb(old, fresh, base, news.removed)
 		if r.install(p.table, p, sweep.why) {
 			return "changed", nil
 		}
@@ -140,6 +143,7 @@ func (r *Runner) take(sweep *Sweep, start time.Time) (result string, err error) 
 		return r.reject(err)
 	}
 	r.setHeld(held, p)
+	r.entomb(old, applied, base, news.removed)
 	r.install(applied, p, sweep.why)
 	return "held", nil
 }
@@ -178,13 +182,17 @@ func confirmation(sweep *Sweep, start time.Time) time.Time {
 // install puts a table in place and confirms it. It reports whether what is
 // known has changed. The caller holds the syncing token.
 func (r *Runner) install(t *Table, p *pendingTable, why error) (changed bool) {
+	r.blend.Lock()
 	old := r.view.Load()
+	t = t.raise(r.lookedSince(p.since))
 	if changed = old == nil || !old.table.same(t); !changed {
 		t = old.table // so that the new one can be collected
 	}
 	r.state.SetSupplies(p.supplies)
 	r.view.Store(&view{table: t, since: p.since})
 	overlay := r.dropOverlay(p.since)
+	overlay = r.keepInLooked(t, p.since) || overlay
+	r.blend.Unlock()
 	r.mu.Lock()
 	r.journal.rejected = nil
 	r.journal.dirty = r.journal.dirty || changed
@@ -198,7 +206,8 @@ func (r *Runner) install(t *Table, p *pendingTable, why error) (changed bool) {
 
 func (t *Table) same(o *Table) bool {
 	return t.devices == o.devices && t.users == o.users && t.ambiguous == o.ambiguous && t.sum == o.sum &&
-		t.held == nil && o.held == nil
+		t.held == nil && o.held == nil && t.keptRows == o.keptRows &&
+		(t.gone == o.gone || t.gone != nil && o.gone != nil && t.gone.same(o.gone))
 }
 
 // confirm records how good the table is. While a guard holds rows the source
@@ -231,10 +240,21 @@ func (r *Runner) unchanged(sweep *Sweep, start time.Time) (result string, err er
 		return "error", errors.New("source reports no change before its first sweep")
 	}
 	at := decision.Mono(start)
-	if r.dropOverlay(at) {
-		r.view.Store(&view{table: v.table, since: at})
+	r.blend.Lock()
+	v = r.view.Load()
+	t := r.absorb(v.table, v.since, at).pruned(time.Now())
+	r.mu.Lock()
+	pending := r.journal.pending
+	r.journal.dirty = r.journal.dirty || t != v.table
+	if pending != nil {
+		pending.table = r.absorb(pending.table, v.since, at)
+	}
+	r.mu.Unlock()
+	if r.dropOverlay(at) || t != v.table {
+		r.view.Store(&view{table: t, since: at})
 		defer r.bump()
 	}
+	r.blend.Unlock()
 	confirmed := confirmation(sweep, start)
 	r.mu.Lock()
 	if p := r.journal.pending; p != nil { // what waits for an operator is confirmed too
