@@ -71,10 +71,6 @@ func (r *Runner) findAll(keys []decision.Key, why reader) Match {
 	return m
 }
 
-// GoneSince returns when the source ceased to list a device of which only the last
-// word is left ([Tombstoner]); zero for any other. It never blocks.
-func (r *Runner) GoneSince(keys []decision.Key) time.Time { return r.findAll(keys, looksOn).GoneSince }
-
 // find looks for one id: first among single look-ups newer than the last sweep,
 // then in the table.
 func (r *Runner) find(key decision.Key, why reader) Match {
