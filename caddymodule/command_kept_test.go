@@ -17,9 +17,9 @@ func TestStatusTellsOfKeptNews(t *testing.T) {
 		want       []string
 	}{
 		{"nothing", 0, 0, nil},
-		{"kept", 3, 0, []string{"silent about bad news of 3 devices"}},
-		{"gone", 0, 2, []string{"does not list 2 devices any more"}},
-		{"both", 1, 1, []string{"silent about bad news of 1 devices", "does not list 1 devices any more"}},
+		{"kept", 3, 0, []string{"better news: 3"}},
+		{"gone", 0, 2, []string{"still counts: 2"}},
+		{"both", 1, 1, []string{"better news: 1", "still counts: 1"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out strings.Builder
@@ -29,7 +29,7 @@ func TestStatusTellsOfKeptNews(t *testing.T) {
 					t.Errorf("no %q in\n%s", w, &out)
 				}
 			}
-			if got := strings.Count(out.String(), "source intune "); got != len(tc.want) {
+			if got := strings.Count(out.String(), "source intune: "); got != len(tc.want) {
 				t.Errorf("%d remarks, want %d:\n%s", got, len(tc.want), &out)
 			}
 		})

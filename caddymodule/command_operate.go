@@ -245,10 +245,10 @@ func printSkipped(w io.Writer, s *source.Status) {
 // printKept prints on how many devices bad news stays that the source does not repeat.
 func printKept(w io.Writer, s *source.Status) {
 	if s.Kept > 0 {
-		fmt.Fprintf(w, "\nsource %s is silent about bad news of %d devices, which stays until it has better news\n", policy.Visible(s.Name), s.Kept)
+		fmt.Fprintf(w, "\nsource %s: devices with bad news that it does not repeat, which stays until it has better news: %d\n", policy.Visible(s.Name), s.Kept)
 	}
 	if s.Gone > 0 {
-		fmt.Fprintf(w, "\nsource %s does not list %d devices any more of which its last word still counts\n", policy.Visible(s.Name), s.Gone)
+		fmt.Fprintf(w, "\nsource %s: devices that it does not list any more, whose last word still counts: %d\n", policy.Visible(s.Name), s.Gone)
 	}
 }
 

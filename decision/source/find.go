@@ -77,8 +77,9 @@ func (r *Runner) find(key decision.Key, why reader) Match {
 	if !r.knows(key.Kind) {
 		return Match{Answered: true}
 	}
-	v := r.view.Load()
+	// In this order: a listing that takes the place of a look-up is there before that goes.
 	entry, result := r.looked.Get(key)
+	v := r.view.Load()
 	if v == nil {
 		if result == cache.Hit {
 			if why == inUse {
@@ -174,23 +175,18 @@ func (r *Runner) user(objectID, upn string) *decision.UserRecord {
 	return nil
 }
 
-// dropOverlay removes the single verdicts that a sweep begun at since replaces
-// and reports whether there were any.
-func (r *Runner) dropOverlay(since int64) bool {
+// outdated returns the ids of single verdicts that a sweep begun at since replaces.
+func (r *Runner) outdated(since int64) (old []decision.Key) {
 	if r.syncer == nil {
-		return false
+		return nil
 	}
-	var old []decision.Key
 	r.looked.Range(func(k decision.Key, e *looked) bool {
 		if e.verdict.Confirmed <= since {
 			old = append(old, k)
 		}
 		return true
 	})
-	for _, k := range old {
-		r.looked.Delete(k)
-	}
-	return len(old) > 0
+	return old
 }
 
 // Table returns the present table, or nil if nothing was read yet. It is

@@ -182,17 +182,8 @@ func confirmation(sweep *Sweep, start time.Time) time.Time {
 // install puts a table in place and confirms it. It reports whether what is
 // known has changed. The caller holds the syncing token.
 func (r *Runner) install(t *Table, p *pendingTable, why error) (changed bool) {
-	r.blend.Lock()
-	old := r.view.Load()
-	t = t.raise(r.lookedSince(p.since))
-	if changed = old == nil || !old.table.same(t); !changed {
-		t = old.table // so that the new one can be collected
-	}
 	r.state.SetSupplies(p.supplies)
-	r.view.Store(&view{table: t, since: p.since})
-	overlay := r.dropOverlay(p.since)
-	overlay = r.keepInLooked(t, p.since) || overlay
-	r.blend.Unlock()
+	changed, overlay := r.put(t, p.since)
 	r.mu.Lock()
 	r.journal.rejected = nil
 	r.journal.dirty = r.journal.dirty || changed
@@ -202,6 +193,24 @@ func (r *Runner) install(t *Table, p *pendingTable, why error) (changed bool) {
 		r.bump()
 	}
 	return changed
+}
+
+// put makes a table of a sweep begun at since what is known, and says whether that
+// changed, and whether single look-ups made way or changed.
+func (r *Runner) put(t *Table, since int64) (changed, overlay bool) {
+	r.blend.Lock()
+	defer r.blend.Unlock()
+	before := r.view.Load()
+	t = t.raise(r.lookedSince(since))
+	if changed = before == nil || !before.table.same(t); !changed {
+		t = before.table // so that the new one can be collected
+	}
+	r.view.Store(&view{table: t, since: since})
+	old := r.outdated(since)
+	for _, k := range old {
+		r.looked.Delete(k)
+	}
+	return changed, r.keepInLooked(t, since) || len(old) > 0
 }
 
 func (t *Table) same(o *Table) bool {
@@ -240,21 +249,9 @@ func (r *Runner) unchanged(sweep *Sweep, start time.Time) (result string, err er
 		return "error", errors.New("source reports no change before its first sweep")
 	}
 	at := decision.Mono(start)
-	r.blend.Lock()
-	v = r.view.Load()
-	t := r.absorb(v.table, v.since, at).pruned(time.Now())
-	r.mu.Lock()
-	pending := r.journal.pending
-	r.journal.dirty = r.journal.dirty || t != v.table
-	if pending != nil {
-		pending.table = r.absorb(pending.table, v.since, at)
-	}
-	r.mu.Unlock()
-	if r.dropOverlay(at) || t != v.table {
-		r.view.Store(&view{table: t, since: at})
+	if r.putUnchanged(at) {
 		defer r.bump()
 	}
-	r.blend.Unlock()
 	confirmed := confirmation(sweep, start)
 	r.mu.Lock()
 	if p := r.journal.pending; p != nil { // what waits for an operator is confirmed too
@@ -263,6 +260,30 @@ func (r *Runner) unchanged(sweep *Sweep, start time.Time) (result string, err er
 	r.mu.Unlock()
 	r.confirm(confirmed, sweep.why)
 	return "unchanged", nil
+}
+
+// putUnchanged makes what is known that of a sweep begun at the time at which brought
+// nothing new, and says whether that changed all the same.
+func (r *Runner) putUnchanged(at int64) (changed bool) {
+	r.blend.Lock()
+	defer r.blend.Unlock()
+	v := r.view.Load()
+	t := r.absorb(v.table, v.since, at).pruned(time.Now())
+	r.mu.Lock()
+	r.journal.dirty = r.journal.dirty || t != v.table
+	if p := r.journal.pending; p != nil {
+		p.table = r.absorb(p.table, v.since, at)
+	}
+	r.mu.Unlock()
+	old := r.outdated(at)
+	if len(old) == 0 && t == v.table {
+		return false
+	}
+	r.view.Store(&view{table: t, since: at})
+	for _, k := range old {
+		r.looked.Delete(k)
+	}
+	return true
 }
 
 // synced reports whether the table came from the source and not from a snapshot.
