@@ -233,11 +233,32 @@ func TestStickyAndHeldChange(t *testing.T) {
 	})
 }
 
+// TestKeptBesideHeldRows: a table that a guard made keeps what the sweep did.
+func TestKeptBesideHeldRows(t *testing.T) {
+	old := fleet(100, func(i int, v *decision.Verdict) {
+		if i < 40 {
+			noncompliant(v)
+		}
+		if i == 60 || i == 61 {
+			wiping(v)
+		}
+	})
+	fresh := fleet(100, func(i int, v *decision.Verdict) {
+		if i == 60 {
+			unreadable(v)
+		}
+	})
+	table, held := apply(t, old, fresh)
+	if v := at(t, table, 60); v.Lifecycle != decision.LifecycleWiping || v.Unreadable != 0 || table.keptRows != 1 {
+		t.Errorf("%s, unreadable %b, %d rows kept, held %+v", v.Lifecycle, v.Unreadable, table.keptRows, held)
+	}
+}
+
 // TestStickyLookups mixes listings and single look-ups of one device.
 func TestStickyLookups(t *testing.T) {
 	bad, gone, good := one(0, worst), one(0, silent), flawless(0)
 	type step struct {
-		how string // sweep, ask, unchanged or restart
+		how string // sweep, without (it), ask, unchanged or restart
 		say decision.Verdict
 	}
 	for _, tc := range []struct {
@@ -256,6 +277,7 @@ func TestStickyLookups(t *testing.T) {
 		{"look-up lifts what is kept", true, []step{{"sweep", bad}, {"sweep", gone}, {"ask", good}, {"sweep", gone}}, gone},
 		{"look-up lifts what was listed", true, []step{{"sweep", bad}, {"ask", good}, {"sweep", gone}}, gone},
 		{"lifted, then silent", true, []step{{"sweep", bad}, {"ask", good}, {"ask", gone}, {"sweep", gone}}, gone},
+		{"listed after a look-up", true, []step{{"without", gone}, {"ask", bad}, {"sweep", gone}}, bad},
 		{"unchanged confirms silence", true, []step{{"sweep", gone}, {"ask", bad}, {"unchanged", gone}}, bad},
 		{"unchanged after good news", true, []step{{"sweep", bad}, {"sweep", gone}, {"ask", good}, {"unchanged", gone}}, gone},
 		{"unchanged, then silent", true, []step{{"sweep", gone}, {"ask", bad}, {"unchanged", gone}, {"sweep", gone}}, bad},
@@ -281,6 +303,9 @@ func TestStickyLookups(t *testing.T) {
 						err = r.Refresh(t.Context(), s.say.Keys[1])
 					case "unchanged":
 						l.set(func(f *fake) { f.err = ErrUnchanged })
+						err = r.SyncNow(t.Context())
+					case "without":
+						l.set(func(f *fake) { f.devices = fleet(30, nil)[1:] })
 						err = r.SyncNow(t.Context())
 					case "restart":
 						r.Stop()
@@ -420,6 +445,32 @@ func TestStickyUsers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestStickyUsersOfARunner: the same through sweeps and a restart.
+func TestStickyUsersOfARunner(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		src, store := &lister{}, &memory{}
+		r := run(src, RunnerOptions{Snapshot: store})
+		for i, tc := range []struct{ say, want decision.Tri }{
+			{decision.No, decision.No}, {decision.Unknown, decision.No}, {decision.Unknown, decision.No},
+			{decision.Yes, decision.Yes}, {decision.Unknown, decision.Unknown},
+		} {
+			src.set(func(f *fake) { f.users = []decision.UserRecord{{ObjectID: guid(1, 1), Enabled: tc.say}} })
+			if err := r.SyncNow(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Minute)
+			if u := r.user(guid(1, 1), ""); u == nil || u.Enabled != tc.want {
+				t.Errorf("sweep %d: %+v, want enabled %s", i, u, tc.want)
+			}
+			if i == 1 {
+				r.Stop()
+				r = run(src, RunnerOptions{Snapshot: store})
+				r.restore()
+			}
+		}
+	})
 }
 
 // TestSumFollowsFacts: a row that was changed has the sum of one that was read so.

@@ -211,7 +211,7 @@ func TestTombstoneIsNoRemoval(t *testing.T) {
 		}
 		pass(2 * time.Hour)
 		mustSync(t, r)
-		if s := r.Status(); s.Held != nil || s.Gone != 0 || s.Devices != 50 {
+		if s := r.Status(); s.Held != nil || s.Gone != 0 || s.Devices != 50 || r.Table().gone != nil {
 			t.Errorf("after their time: %+v", s)
 		}
 	})
@@ -234,6 +234,59 @@ func TestTombstoneOfLookedUpNews(t *testing.T) {
 		mustSync(t, r)
 		if m := r.Find([]decision.Key{entra(0)}); m.Verdict == nil || m.Verdict.Lifecycle != decision.LifecycleWiping {
 			t.Errorf("found %+v", m)
+		}
+	})
+}
+
+// TestTombstoneAgainstALookup: a device that was found while the sweep ran which does
+// not have it is not gone.
+func TestTombstoneAgainstALookup(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		src := &registry{}
+		src.put(append(fleet(30, nil)[1:], one(0, wiping))...)
+		r := run(src, RunnerOptions{})
+		mustSync(t, r)
+		began := time.Now()
+		pass(time.Minute)
+		if err := r.Refresh(t.Context(), entra(0)); err != nil {
+			t.Fatal(err)
+		}
+		listed := NewSweep(100)
+		for _, v := range fleet(30, nil)[1:] {
+			listed.Device(v)
+		}
+		if _, err := r.take(listed, began); err != nil {
+			t.Fatal(err)
+		}
+		if s := r.Status(); s.Gone != 0 || s.Devices != 29 {
+			t.Errorf("%d gone, %d devices", s.Gone, s.Devices)
+		}
+	})
+}
+
+// orderly is a registry that can tell devices to check in.
+type orderly struct {
+	registry
+	told int
+}
+
+func (o *orderly) RequestCheckIn(context.Context, *decision.Verdict) error {
+	o.told++
+	return nil
+}
+
+// TestTombstoneIsNotToldToCheckIn: there is nobody to tell.
+func TestTombstoneIsNotToldToCheckIn(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		src := &orderly{}
+		src.put(append(fleet(30, nil)[1:], one(0, wiping))...)
+		r := run(src, RunnerOptions{CheckIns: true})
+		mustSync(t, r)
+		src.put(fleet(30, nil)[1:]...)
+		mustSync(t, r)
+		got, err := r.requestCheckIn(t.Context(), []decision.Key{entra(0)})
+		if got != CheckInUnknown || err != nil || src.told != 0 {
+			t.Errorf("%s, %v, told %d times", got, err, src.told)
 		}
 	})
 }
