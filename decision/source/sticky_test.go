@@ -453,8 +453,11 @@ func TestStickyUsersOfARunner(t *testing.T) {
 		src, store := &lister{}, &memory{}
 		r := run(src, RunnerOptions{Snapshot: store})
 		for i, tc := range []struct{ say, want decision.Tri }{
-			{decision.No, decision.No}, {decision.Unknown, decision.No}, {decision.Unknown, decision.No},
-			{decision.Yes, decision.Yes}, {decision.Unknown, decision.Unknown},
+			{decision.No, decision.No},
+			{decision.Unknown, decision.No},
+			{decision.Unknown, decision.No},
+			{decision.Yes, decision.Yes},
+			{decision.Unknown, decision.Unknown},
 		} {
 			src.set(func(f *fake) { f.users = []decision.UserRecord{{ObjectID: guid(1, 1), Enabled: tc.say}} })
 			if err := r.SyncNow(t.Context()); err != nil {
