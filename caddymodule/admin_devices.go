@@ -33,6 +33,9 @@ type EvidenceView struct {
 	Age       string     `json:"age,omitempty"` // since the source last confirmed it
 	Failing   bool       `json:"failing,omitempty"`
 	Evaluated *time.Time `json:"evaluated,omitempty"`
+	// GoneSince is when the source ceased to list the device, whose last word still
+	// counts. Of a single device alone.
+	GoneSince *time.Time `json:"gone_since,omitempty"`
 }
 
 func (a *App) deviceView(p *decision.Posture, now time.Time) DeviceView {
@@ -87,13 +90,19 @@ func (a *App) adminDevice(w http.ResponseWriter, id string) error {
 
 // replyDevice shows one device, and what came of asking the sources about it.
 func (a *App) replyDevice(w http.ResponseWriter, key decision.Key, asked []RefreshedSource) error {
-	p, words := a.directory.Weigh(&decision.Identity{Device: decision.DeviceRef{Keys: []decision.Key{key}, Proof: decision.ProofToken}})
+	who := &decision.Identity{Device: decision.DeviceRef{Keys: []decision.Key{key}, Proof: decision.ProofToken}}
+	p, words := a.directory.Weigh(who)
 	if !p.Known() {
 		return apiError(http.StatusNotFound, "no source has the device %s", clip(key.Kind+":"+key.Value))
 	}
 	now := time.Now()
 	v := a.deviceView(p, now)
 	v.Refreshed = asked
+	for i, since := range a.directory.GoneSince(who) {
+		if i < len(v.Sources) && v.Sources[i].Found {
+			v.Sources[i].GoneSince = optional(since)
+		}
+	}
 	v.Weighed = policy.WeighedFacts(p, words, now)
 	a.hideOwner(v.Weighed)
 	return reply(w, v)

@@ -122,6 +122,9 @@ func printDevice(w io.Writer, d *DeviceView) {
 		if e.Found {
 			said = "has it"
 		}
+		if e.GoneSince != nil {
+			said = "had it until " + e.GoneSince.Format(time.RFC3339) + ", its last word counts"
+		}
 		state := ""
 		if e.Failing {
 			state = "failing"

@@ -202,6 +202,7 @@ func printStatus(w io.Writer, st *Status) {
 func printTrouble(w io.Writer, st *Status) {
 	for i := range st.Sources {
 		printSkipped(w, &st.Sources[i])
+		printKept(w, &st.Sources[i])
 	}
 	for _, t := range st.Tenants {
 		for _, k := range t.Tokens {
@@ -239,6 +240,16 @@ func printSkipped(w io.Writer, s *source.Status) {
 		parts[i] = fmt.Sprintf("%s %d (%s)", v.Field, v.Count, v.Reason)
 	}
 	fmt.Fprintf(w, "\nsource %s has values that count as unknown: %s\n", policy.Visible(s.Name), policy.Visible(strings.Join(parts, ", ")))
+}
+
+// printKept prints on how many devices bad news stays that the source does not repeat.
+func printKept(w io.Writer, s *source.Status) {
+	if s.Kept > 0 {
+		fmt.Fprintf(w, "\nsource %s: devices with bad news that it does not repeat, which stays until it has better news: %d\n", policy.Visible(s.Name), s.Kept)
+	}
+	if s.Gone > 0 {
+		fmt.Fprintf(w, "\nsource %s: devices that it does not list any more, whose last word still counts: %d\n", policy.Visible(s.Name), s.Gone)
+	}
 }
 
 func ago(t time.Time) string {

@@ -32,7 +32,7 @@ func (d *Directory) Resolve(ctx context.Context, id *decision.Identity) *decisio
 			break
 		}
 		listed, m := r.complete(), s.matches[i]
-		if r.looker == nil || listed && !m.Unconfirmed || m.Verdict != nil && !s.undecided {
+		if r.looker == nil || listed && !m.Unconfirmed || m.Verdict != nil && !m.Unconfirmed && !s.undecided {
 			continue
 		}
 		asked = true

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -40,16 +42,23 @@ func NewBuilder(capacity int) *Builder {
 
 // Add adds one device. The error says why the record cannot be used; the
 // builder stays usable. A device beyond the capacity is counted, and Build fails.
-func (b *Builder) Add(v *decision.Verdict) error { return b.add(v, false) }
+func (b *Builder) Add(v *decision.Verdict) error { return b.add(v, mark{}) }
 
-func (b *Builder) add(v *decision.Verdict, held bool) error {
+// mark is what a table knows about a row beyond what the source said in it.
+type mark struct {
+	held        bool
+	kept        uint32
+	gone, until time.Time
+}
+
+func (b *Builder) add(v *decision.Verdict, m mark) error {
 	if err := checkDevice(&v.Device); err != nil {
 		return err
 	}
 	if b.seen++; b.seen > b.capacity {
 		return nil
 	}
-	if err := b.pack(&v.Device); err != nil {
+	if err := b.pack(&v.Device, m); err != nil {
 		b.seen--
 		return err
 	}
@@ -60,7 +69,10 @@ func (b *Builder) add(v *decision.Verdict, held bool) error {
 	row := len(b.t.offs)
 	b.t.facts = append(b.t.facts, pack(&v.Device))
 	b.t.offs = append(b.t.offs, off)
-	if held {
+	if m.kept != 0 {
+		b.t.kept = append(append(b.t.kept, make([]uint32, row-len(b.t.kept))...), m.kept)
+	}
+	if m.held {
 		for len(b.t.held) <= row/64 {
 			b.t.held = append(b.t.held, 0)
 		}
@@ -93,8 +105,9 @@ func (b *Builder) storeUser(u *decision.UserRecord) {
 	}
 }
 
-// pack writes the packed form of d into buf.
-func (b *Builder) pack(d *decision.Device) error {
+// pack writes the packed form of d into buf. Which facts are kept is beside it: that
+// changes without the rest.
+func (b *Builder) pack(d *decision.Device, m mark) error {
 	out := append(b.buf[:0], byte(len(d.Keys)))
 	for _, k := range d.Keys {
 		kind, ok := b.t.kind(k.Kind)
@@ -124,11 +137,23 @@ func (b *Builder) pack(d *decision.Device) error {
 	for _, s := range settings {
 		out = b.appendWord(b.appendWord(b.appendWord(out, s.Name), s.Policy), s.State)
 	}
-	if d.Unreadable != 0 { // rare: it costs nothing where there is none
-		out = binary.AppendUvarint(out, uint64(d.Unreadable))
-	}
-	b.buf = out
+	b.buf = tail{unreadable: d.Unreadable, gone: m.gone, until: m.until}.appendTo(out)
 	return nil
+}
+
+// newPacker returns a Builder that is used to pack rows with the words of a table, and
+// more words where it needs them.
+func newPacker(t *Table) *Builder {
+	b := NewBuilder(0)
+	if t.gone == nil {
+		b.t.kinds, b.t.interned = t.kinds, t.interned
+		return b
+	}
+	b.t.kinds, b.t.interned = slices.Clone(t.kinds), slices.Clone(t.interned)
+	for i, w := range b.t.interned {
+		b.intern[w] = uint32(i + 1)
+	}
+	return b
 }
 
 // appendWord writes a string that many rows share.
@@ -167,6 +192,9 @@ func (b *Builder) Build() (*Table, error) {
 	b.intern = nil
 	t := b.t
 	b.t = Table{}
+	if t.kept != nil {
+		t.kept = append(t.kept, make([]uint32, len(t.offs)-len(t.kept))...)
+	}
 	if !t.link() {
 		return nil, errArena
 	}

@@ -154,7 +154,7 @@ func (r *Runner) RequestCheckIn(ctx context.Context, keys []decision.Key) CheckI
 
 func (r *Runner) requestCheckIn(ctx context.Context, keys []decision.Key) (CheckIn, error) {
 	m := r.Find(keys)
-	if m.Verdict == nil || m.Ambiguous {
+	if m.Verdict == nil || m.Ambiguous || !m.GoneSince.IsZero() {
 		return CheckInUnknown, nil
 	}
 	if r.throttled() > 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/source"
@@ -53,6 +54,20 @@ func (l *listing) Sync(ctx context.Context, s *source.Sweep) error {
 	return nil
 }
 
+// mournful also keeps for an hour that a device was disabled or noncompliant.
+type mournful struct{ listing }
+
+func (*mournful) Tombstone(v *decision.Verdict) time.Duration {
+	if v.Enabled != decision.No && v.Compliance != decision.NonCompliant {
+		return 0
+	}
+	v.Device = decision.Device{Keys: v.Keys[:2], Enabled: v.Enabled, Compliance: v.Compliance}
+	if v.Compliance != decision.NonCompliant {
+		v.Compliance = decision.ComplianceUnknown
+	}
+	return time.Hour
+}
+
 // silent lists its devices and cannot be asked for one.
 type silent struct{ l listing }
 
@@ -71,7 +86,19 @@ func TestConformance(t *testing.T) {
 	t.Run("sync", func(t *testing.T) {
 		sourcetest.Run(t, func(_ *testing.T, devices []decision.Verdict) sourcetest.Fixture {
 			l := &listing{plain{devices: devices}}
-			return sourcetest.Fixture{Source: l, Break: func() { l.down.Store(true) }}
+			return sourcetest.Fixture{
+				Source: l, Break: func() { l.down.Store(true) },
+				Change: func(devices []decision.Verdict) { l.devices = devices },
+			}
+		})
+	})
+	t.Run("sync, with tombstones", func(t *testing.T) {
+		sourcetest.Run(t, func(_ *testing.T, devices []decision.Verdict) sourcetest.Fixture {
+			l := &mournful{listing{plain{devices: devices}}}
+			return sourcetest.Fixture{
+				Source: l, Break: func() { l.down.Store(true) },
+				Change: func(devices []decision.Verdict) { l.devices = devices },
+			}
 		})
 	})
 	t.Run("sync alone", func(t *testing.T) {

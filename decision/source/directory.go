@@ -2,6 +2,7 @@ package source
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 )
@@ -105,6 +106,18 @@ func (d *Directory) Weigh(id *decision.Identity) (*decision.Posture, []decision.
 	p, words := decision.Weigh(s.reports(d, id), s.jitterKey(id))
 	d.complete(p, s, id, generation)
 	return p, words
+}
+
+// GoneSince returns, in the order of the sources, since when each does not list the
+// identity's device any more, of which only its last word is left ([Match]); zero for
+// the others. It never blocks and asks nobody.
+func (d *Directory) GoneSince(id *decision.Identity) []time.Time {
+	s := d.resolve(id.Device.Keys, nil, looksOn)
+	out := make([]time.Time, len(s.matches))
+	for i := range s.matches {
+		out[i] = s.matches[i].GoneSince
+	}
+	return out
 }
 
 // groupsOf returns who can tell the groups of a user whose token says that there are

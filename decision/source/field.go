@@ -14,6 +14,8 @@ type field struct {
 	rank []uint8
 	get  func(*decision.Device) uint8
 	set  func(*decision.Device, uint8)
+	// fact is the fact of that name; NumFacts if the field is none by itself.
+	fact decision.Fact
 }
 
 // enum describes a member by a function that returns its address.
@@ -77,12 +79,16 @@ var fields = layout([]field{
 	},
 })
 
-// layout gives every field its bits: two for a Tri, four for the others.
+// layout gives every field its bits, two for a Tri, four for the others, and its fact.
 func layout(fs []field) []field {
 	var shift uint8
 	for i := range fs {
 		fs[i].shift = shift
 		shift += fs[i].width()
+		fs[i].fact = 0
+		for fs[i].fact < decision.NumFacts && fs[i].fact.String() != fs[i].name {
+			fs[i].fact++
+		}
 	}
 	if shift > 64 {
 		panic("source: facts do not fit into one word")
@@ -120,6 +126,14 @@ func pack(d *decision.Device) uint64 {
 	return w
 }
 
+// with returns the word with another value of the field.
+func (f *field) with(word uint64, v uint8) uint64 {
+	return word&^((1<<f.width()-1)<<f.shift) | uint64(v)<<f.shift
+}
+
+// bad reports whether a value is worse than to know nothing.
+func (f *field) bad(v uint8) bool { return len(f.rank) > 0 && f.rank[v] > f.rank[0] }
+
 func unpack(w uint64, d *decision.Device) {
 	for i := range fields {
 		f := &fields[i]
@@ -143,6 +157,16 @@ func compare(old, fresh uint64, known uint32) (better, worse bool) {
 		worse = worse || b > a
 	}
 	return better, worse
+}
+
+// differ returns the bits of the fields in which two words differ.
+func differ(a, b uint64) (bits uint32) {
+	for i := range fields {
+		if fields[i].in(a) != fields[i].in(b) {
+			bits |= 1 << i
+		}
+	}
+	return bits
 }
 
 // worsen copies to d whatever is worse in fresh, and nothing else.

@@ -20,6 +20,9 @@ type Match struct {
 	// Unconfirmed is true if a listing does not have the device and the source
 	// was not asked for it since (RunnerOptions.AskUnknown).
 	Unconfirmed bool
+	// GoneSince is when the source ceased to list the device; Verdict is then what is
+	// left of what it said ([Tombstoner]). Zero for a device that it has.
+	GoneSince time.Time
 }
 
 // Find returns what is in memory about the device with these ids. It never
@@ -39,6 +42,7 @@ const (
 
 func (r *Runner) findAll(keys []decision.Key, why reader) Match {
 	m := Match{Answered: len(keys) > 0}
+	var gone *tombstone
 	for _, k := range keys {
 		one := r.find(k, why)
 		m.Answered = m.Answered && one.Answered
@@ -46,14 +50,23 @@ func (r *Runner) findAll(keys []decision.Key, why reader) Match {
 		m.Unconfirmed = m.Unconfirmed || one.Unconfirmed
 		switch {
 		case one.Verdict == nil:
+		case !one.GoneSince.IsZero():
+			if left := (&tombstone{verdict: *one.Verdict, gone: one.GoneSince}); gone == nil {
+				gone = left
+			} else if gone.verdict.Keys[0] != left.verdict.Keys[0] {
+				gone.join(left)
+			}
 		case m.Verdict == nil:
 			m.Verdict = one.Verdict
 		case m.Verdict.Keys[0] != one.Verdict.Keys[0]:
 			m.Ambiguous = true
 		}
 	}
-	if m.Verdict != nil {
+	switch {
+	case m.Verdict != nil: // a record that there is counts, and none that was
 		m.Answered, m.Unconfirmed = true, false
+	case gone != nil:
+		m.Verdict, m.GoneSince, m.Answered = &gone.verdict, gone.gone, true
 	}
 	return m
 }
@@ -64,8 +77,9 @@ func (r *Runner) find(key decision.Key, why reader) Match {
 	if !r.knows(key.Kind) {
 		return Match{Answered: true}
 	}
-	v := r.view.Load()
+	// In this order: a listing that takes the place of a look-up is there before that goes.
 	entry, result := r.looked.Get(key)
+	v := r.view.Load()
 	if v == nil {
 		if result == cache.Hit {
 			if why == inUse {
@@ -86,6 +100,11 @@ func (r *Runner) find(key decision.Key, why reader) Match {
 	}
 	if !ok || ambiguous {
 		ask := r.o.AskUnknown && r.Asks(key) && !ambiguous && result != cache.Negative
+		if !ok && v.table.gone != nil {
+			if left, found := v.table.tombstone(key, time.Now()); found {
+				return Match{Verdict: &left.verdict, Answered: true, Unconfirmed: ask, GoneSince: left.gone}
+			}
+		}
 		return Match{Ambiguous: ambiguous, Answered: true, Unconfirmed: ask}
 	}
 	verdict := v.table.Verdict(int(row))
@@ -156,23 +175,18 @@ func (r *Runner) user(objectID, upn string) *decision.UserRecord {
 	return nil
 }
 
-// dropOverlay removes the single verdicts that a sweep begun at since replaces
-// and reports whether there were any.
-func (r *Runner) dropOverlay(since int64) bool {
+// outdated returns the ids of single verdicts that a sweep begun at since replaces.
+func (r *Runner) outdated(since int64) (old []decision.Key) {
 	if r.syncer == nil {
-		return false
+		return nil
 	}
-	var old []decision.Key
 	r.looked.Range(func(k decision.Key, e *looked) bool {
 		if e.verdict.Confirmed <= since {
 			old = append(old, k)
 		}
 		return true
 	})
-	for _, k := range old {
-		r.looked.Delete(k)
-	}
-	return len(old) > 0
+	return old
 }
 
 // Table returns the present table, or nil if nothing was read yet. It is

@@ -90,11 +90,20 @@ func (g Guards) reject(old, fresh *Table, bad int) error {
 // news counts how a sweep differs from the table before.
 type news struct {
 	good, bad, removals, growth int
+	removed                     []uint32 // rows of the table before
 }
 
-func survey(old, fresh *Table) news {
+// survey compares a sweep with the table before, and keeps bad news about which the
+// sweep is silent on the way, so that every row is looked up once. base is what is
+// known by the rows of old by now, can what is kept ([stickyOf]).
+func survey(old, fresh *Table, base []uint64, can uint32) news {
 	var n news
 	matched := 0
+	if old.gone != nil { // the same record is back
+		for _, v := range old.gone.All() {
+			fresh.keepDevice(v.Keys, pack(&v.Device), can)
+		}
+	}
 	for row, off := range old.offs {
 		if off == dead {
 			continue
@@ -103,10 +112,15 @@ func survey(old, fresh *Table) news {
 		switch {
 		case ambiguous: // neither the same device nor gone
 			matched++
+			fresh.keepDevice(old.Verdict(row).Keys, base[row], can)
 		case !ok:
 			n.removals++
+			n.removed = append(n.removed, uint32(row))
 		default:
 			matched++
+			if base[row] != fresh.facts[at] {
+				fresh.keep(int(at), base[row], can)
+			}
 			better, worse := compare(old.facts[row], fresh.facts[at], old.reported)
 			if better {
 				n.good++
@@ -129,11 +143,11 @@ type plan struct {
 
 func (p *plan) holds() bool { return p.holdGood || p.holdBad || p.holdRemovals || p.holdGrowth }
 
-func (g Guards) plan(old, fresh *Table) plan {
+func (g Guards) plan(old *Table, n news) plan {
 	if g.Off || old == nil || old.devices == 0 {
 		return plan{}
 	}
-	p := plan{news: survey(old, fresh)}
+	p := plan{news: n}
 	check := func(n int, share float64, hold *bool, what string) {
 		if n < g.MinDevices || float64(n) <= share*float64(old.devices) {
 			return
@@ -188,13 +202,14 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 				id.add(heldAddition, key, fresh.facts[row])
 				continue
 			}
-			if err := b.add(&v, false); err != nil {
+			if err := b.add(&v, mark{kept: fresh.keptFields(row)}); err != nil {
 				return nil, nil, err
 			}
 			continue
 		}
 		better, worse := compare(old.facts[before], fresh.facts[row], old.reported)
 		hold := better && p.holdGood || worse && p.holdBad
+		kept := fresh.keptFields(row)
 		if hold {
 			if better && p.holdGood {
 				h.GoodNews++
@@ -209,19 +224,20 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 			} else if worse {
 				stop(&v.Device, &now.Device)
 			}
+			kept = old.keptFields(int(before)) &^ differ(old.facts[before], pack(&v.Device))
 		}
-		if err := b.add(&v, hold); err != nil {
+		if err := b.add(&v, mark{held: hold, kept: kept}); err != nil {
 			return nil, nil, err
 		}
 	}
 	if p.holdRemovals {
-		for _, v := range old.All() {
+		for row, v := range old.All() {
 			if _, ok, _ := fresh.find(v.Keys[0]); ok {
 				continue
 			}
 			h.Removals++
 			id.add(heldRemoval, v.Keys[0], 0)
-			if err := b.add(&v, true); err != nil {
+			if err := b.add(&v, mark{held: true, kept: old.keptFields(row)}); err != nil {
 				return nil, nil, err
 			}
 		}

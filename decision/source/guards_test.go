@@ -54,6 +54,11 @@ func errString(err error) string {
 	return err.Error()
 }
 
+// planOf judges fresh against old, without anything from look-ups.
+func planOf(g Guards, old, fresh *Table) plan {
+	return g.withDefaults().plan(old, survey(old, fresh, old.facts, sticky))
+}
+
 func TestPlan(t *testing.T) {
 	const n = 100
 	good := fleet(n, nil)
@@ -96,7 +101,7 @@ func TestPlan(t *testing.T) {
 		{"off", Guards{Off: true}, good, good[99:], ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			p := tc.guards.withDefaults().plan(build(t, tc.old...), build(t, tc.fresh...))
+			p := planOf(tc.guards, build(t, tc.old...), build(t, tc.fresh...))
 			got := ""
 			for _, h := range []struct {
 				on bool
@@ -122,7 +127,7 @@ func noncompliantAll(_ int, v *decision.Verdict) { noncompliant(v) }
 func apply(t *testing.T, old, fresh []decision.Verdict) (*Table, *HeldChange) {
 	t.Helper()
 	before, after := build(t, old...), build(t, fresh...)
-	p := Guards{}.withDefaults().plan(before, after)
+	p := planOf(Guards{}, before, after)
 	if !p.holds() {
 		t.Fatal("nothing is held")
 	}
@@ -221,7 +226,7 @@ func TestHeldRemovalKeepsItsAge(t *testing.T) {
 	ids := map[string]bool{}
 	before, confirmed := first, int64(1000)
 	for range 3 {
-		p := Guards{}.withDefaults().plan(before, fresh)
+		p := planOf(Guards{}, before, fresh)
 		table, held, err := p.apply(before, fresh, 1000, confirmed)
 		if err != nil {
 			t.Fatal(err)
@@ -268,14 +273,14 @@ func TestEveryDeviceTwice(t *testing.T) {
 	if twice.Len() != 100 || twice.AmbiguousKeys() != 0 {
 		t.Errorf("every row twice gives %d devices, %d ambiguous ids", twice.Len(), twice.AmbiguousKeys())
 	}
-	if p := (Guards{}).withDefaults().plan(build(t, once...), twice); p.holds() {
+	if p := planOf(Guards{}, build(t, once...), twice); p.holds() {
 		t.Errorf("every row twice is held: %s", p.why)
 	}
 }
 
 func TestHeldBeyondCapacityIsRejected(t *testing.T) {
 	old, fresh := build(t, fleet(100, nil)...), build(t, fleet(160, nil)[60:]...)
-	p := Guards{}.withDefaults().plan(old, fresh)
+	p := planOf(Guards{}, old, fresh)
 	if _, _, err := p.apply(old, fresh, 120, 1); err == nil || errors.Is(err, ErrUnchanged) {
 		t.Errorf("apply beyond the capacity = %v, want an error", err)
 	}

@@ -46,7 +46,10 @@ func (t *Table) link() bool {
 		}
 		t.devices++
 		words |= t.facts[row]
-		t.sum += maphash.Bytes(seed, t.blob(off)) ^ t.facts[row]*0x9e3779b97f4a7c15
+		t.sum += t.term(row)
+		if t.keptFields(row) != 0 {
+			t.keptRows++
+		}
 	}
 	for i := range fields {
 		if words>>fields[i].shift&(1<<fields[i].width()-1) != 0 {

@@ -242,8 +242,22 @@ func checkAnswer(v *decision.Verdict, key decision.Key) error {
 // them, and the next one to show it may be another device.
 func (r *Runner) remember(v decision.Verdict, asked decision.Key, start time.Time) {
 	v.Confirmed = decision.Mono(start)
-	entry := &looked{verdict: v}
-	renewed := true
+	if renewed := r.replace(&looked{verdict: v}, asked); renewed && r.syncer == nil {
+		r.renewed.Store(true) // the loop tells; many may come at once
+		return
+	}
+	r.bump()
+}
+
+// replace puts an answer in the place of what was known of the device, whose bad news
+// it keeps. It reports whether it says what an earlier answer said.
+func (r *Runner) replace(entry *looked, asked decision.Key) (renewed bool) {
+	r.blend.Lock()
+	defer r.blend.Unlock()
+	v := &entry.verdict
+	r.takeOver(v)
+	r.raise(v)
+	renewed = true
 	for _, k := range v.Keys {
 		if k.Kind == decision.KindSerial && k != asked {
 			continue
@@ -256,11 +270,7 @@ func (r *Runner) remember(v decision.Verdict, asked decision.Key, start time.Tim
 			old.verdict.OwnerID == v.OwnerID && old.verdict.OwnerUPN == v.OwnerUPN && old.verdict.GraceUntil.Equal(v.GraceUntil)
 		r.looked.Put(k, entry, time.Time{})
 	}
-	if renewed && r.syncer == nil {
-		r.renewed.Store(true) // the loop tells; many may come at once
-		return
-	}
-	r.bump()
+	return renewed
 }
 
 // forget records that the source has no such device.

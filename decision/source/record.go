@@ -23,7 +23,8 @@ const (
 //
 //	ids:      count, then for each: kind (bit 7: GUID), 16 bytes or a string
 //	then:     name, model, version, owner id, owner name, grace, check-in,
-//	          evaluation, settings, unreadable facts as uvarint if there are any
+//	          evaluation, settings
+//	tail:     see [tail]; of each only as many members as are not zero
 //	string:   length as uvarint, bytes
 //	word:     0 and a string, or the place among the interned strings plus 1
 //	id:       0 empty; 1 and 16 bytes; 2 and a string
@@ -138,7 +139,7 @@ func (c *cursor) word(interned []string) string {
 	return interned[i-1]
 }
 
-// device reads the ids and everything behind them.
+// device reads the ids and everything behind them, but the tail.
 func (c *cursor) device(d *decision.Device, kinds, interned []string) {
 	n := c.byte()
 	if n > MaxKeys {
@@ -172,9 +173,43 @@ func (c *cursor) device(d *decision.Device, kinds, interned []string) {
 			Name: c.word(interned), Policy: c.word(interned), State: c.word(interned),
 		})
 	}
-	if len(c.b) > 0 {
-		d.Unreadable = decision.FactSet(c.uvarint()) & decision.AllFacts
+}
+
+// tail is what few rows have, behind everything else.
+type tail struct {
+	unreadable decision.FactSet // uvarint
+	// Of a tombstone: since when the source does not have the device, and until
+	// when its last word counts. Times.
+	gone, until time.Time
+	kept        uint32 // uvarint, in a snapshot alone: see [Table]
+}
+
+func (l tail) appendTo(b []byte) []byte {
+	ended, kept := !l.until.IsZero(), l.kept != 0
+	if l.unreadable != 0 || ended || kept {
+		b = binary.AppendUvarint(b, uint64(l.unreadable))
 	}
+	if ended || kept {
+		b = appendTime(appendTime(b, l.gone), l.until)
+	}
+	if kept {
+		b = binary.AppendUvarint(b, uint64(l.kept))
+	}
+	return b
+}
+
+// tail reads what is left of a row.
+func (c *cursor) tail() (l tail) {
+	if len(c.b) > 0 {
+		l.unreadable = decision.FactSet(c.uvarint()) & decision.AllFacts
+	}
+	if len(c.b) > 0 {
+		l.gone, l.until = c.time(), c.time()
+	}
+	if len(c.b) > 0 {
+		l.kept = uint32(c.uvarint())
+	}
+	return l
 }
 
 // key reads one id without copying it.

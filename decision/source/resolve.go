@@ -53,7 +53,7 @@ func (d *Directory) resolve(asked []decision.Key, causes []decision.Cause, why r
 		if s.matches[i].Verdict == nil && !s.matches[i].Answered && s.causes[i] == decision.CauseNone {
 			s.causes[i] = unansweredCause(r)
 		}
-		s.settled = s.settled && !s.undecided && s.causes[i] == decision.CauseNone && (r.complete() && !s.matches[i].Unconfirmed || s.matches[i].Verdict != nil)
+		s.settled = s.settled && !s.undecided && s.causes[i] == decision.CauseNone && !s.matches[i].Unconfirmed && (r.complete() || s.matches[i].Verdict != nil)
 	}
 	return s
 }
@@ -77,10 +77,14 @@ func (s *resolution) follow(d *Directory) {
 	for range d.runners { // each round adds a source, or is the last
 		grown := false
 		for i, r := range d.runners {
-			if s.matches[i].Verdict != nil || s.matches[i].Ambiguous {
+			left := !s.matches[i].GoneSince.IsZero() // a record that there is would count
+			if s.matches[i].Verdict != nil && !left || s.matches[i].Ambiguous {
 				continue
 			}
 			m := r.findLinked(s.keys, s.why)
+			if left && !m.Ambiguous && (m.Verdict == nil || !m.GoneSince.IsZero()) {
+				continue
+			}
 			if m.Verdict == nil && !m.Ambiguous {
 				s.matches[i].Answered = s.matches[i].Answered && m.Answered
 				s.matches[i].Unconfirmed = s.matches[i].Unconfirmed || m.Unconfirmed
@@ -114,7 +118,7 @@ func (r *Runner) findLinked(keys []decision.Key, why reader) Match {
 		return m
 	}
 	bySerial := r.findAll(serials, why)
-	if bySerial.Ambiguous {
+	if bySerial.Ambiguous || !bySerial.GoneSince.IsZero() { // nor may it lead to what was once
 		bySerial = Match{Answered: true}
 	}
 	if len(strong) > 0 {

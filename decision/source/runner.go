@@ -36,6 +36,11 @@ type Runner struct {
 	// unusable are the ids whose answers could not be used a moment ago.
 	unusable *cache.Cache[decision.Key, struct{}]
 	gen      atomic.Uint64
+	// blend is held while a look-up or a table that takes the place of an older one
+	// takes over what that knew. Where both are needed it is taken before mu.
+	blend    sync.Mutex
+	can      uint32      // fields that are kept: see stickyOf
+	manyGone atomic.Bool // it was logged that there are too many tombstones
 
 	flights  flights
 	slots    chan struct{} // one per look-up in flight
@@ -135,6 +140,7 @@ func NewRunner(src Source, o RunnerOptions) *Runner {
 	r.checkIns = newCheckIns(src, o.CheckIns)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.state.SetSupplies(src.Facts())
+	r.can = stickyOf(src.Facts()) // before any Sync narrows it to what one listing says
 	r.groups = newGroupKeeper(r)
 	return r
 }

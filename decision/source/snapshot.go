@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -56,13 +57,27 @@ func encodeSnapshot(s savedTable, heldAt time.Time) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(s.confirmed.UnixNano()))
 	b = binary.LittleEndian.AppendUint64(b, uint64(heldAt.UnixNano()))
 	b = binary.LittleEndian.AppendUint64(b, uint64(s.supplies))
-	for _, words := range [][]string{t.kinds, t.interned} {
+	// Tombstones follow the devices, as rows that say when they end. An older release
+	// takes them for devices, until its first sweep. They share the words of the table.
+	p := newPacker(t)
+	var ended [][]byte
+	var facts []uint64
+	if t.gone != nil {
+		for row, v := range t.gone.All() {
+			l := t.gone.tail(row)
+			if err := p.pack(&v.Device, mark{gone: l.gone, until: l.until}); err == nil {
+				ended = append(ended, slices.Clone(p.buf))
+				facts = append(facts, t.gone.facts[row])
+			}
+		}
+	}
+	for _, words := range [][]string{p.t.kinds, p.t.interned} {
 		b = binary.AppendUvarint(b, uint64(len(words)))
 		for _, w := range words {
 			b = appendString(b, w)
 		}
 	}
-	b = binary.AppendUvarint(b, uint64(t.devices))
+	b = binary.AppendUvarint(b, uint64(t.devices+len(ended)))
 	for row, off := range t.offs {
 		if off == dead {
 			continue
@@ -73,7 +88,14 @@ func encodeSnapshot(s savedTable, heldAt time.Time) []byte {
 			held = 1
 		}
 		blob := t.blob(off)
+		if kept := t.keptFields(row); kept != 0 {
+			blob = t.withKept(blob, kept)
+		}
 		b = append(binary.AppendUvarint(append(b, held), uint64(len(blob))), blob...)
+	}
+	for i, blob := range ended {
+		b = append(binary.LittleEndian.AppendUint64(b, facts[i]), 0)
+		b = append(binary.AppendUvarint(b, uint64(len(blob))), blob...)
 	}
 	b = binary.AppendUvarint(b, uint64(t.users))
 	for _, off := range t.userOffs[:t.userRows] {
@@ -83,6 +105,17 @@ func encodeSnapshot(s savedTable, heldAt time.Time) []byte {
 		}
 	}
 	return b
+}
+
+// withKept returns a packed row with the fields that are kept in its tail.
+func (t *Table) withKept(blob []byte, kept uint32) []byte {
+	c := cursor{b: blob}
+	var d decision.Device
+	c.device(&d, t.kinds, t.interned)
+	row := slices.Clone(blob[:len(blob)-len(c.b)])
+	l := c.tail()
+	l.kept = kept
+	return l.appendTo(row)
 }
 
 // decodeSnapshot reads a snapshot of at most capacity devices. Every row passes
@@ -101,7 +134,8 @@ func decodeSnapshot(body []byte, capacity int) (savedTable, error) {
 	heldAt := time.Unix(0, int64(c.uint64()))
 	s.supplies = decision.FactSet(c.uint64()) & decision.AllFacts
 	kinds, interned := c.words(maxKinds), c.words(maxInterned)
-	b := NewBuilder(capacity)
+	longest := time.Now().Add(longestKeep)
+	b, ended := NewBuilder(capacity), NewBuilder(max(leastTombstones, capacity/tombstoneShare))
 	for n := c.uvarint(); n > 0 && !c.short; n-- {
 		var v decision.Verdict
 		unpack(c.uint64(), &v.Device)
@@ -111,7 +145,13 @@ func decodeSnapshot(body []byte, capacity int) (savedTable, error) {
 		if c.short {
 			break
 		}
-		if err := b.add(&v, held); err != nil {
+		l := row.tail()
+		v.Unreadable = l.unreadable
+		to, m := b, mark{held: held, kept: keptOf(&v.Device, l.kept)}
+		if !l.until.IsZero() {
+			to, m = ended, mark{gone: l.gone, until: earlier(l.until, longest)}
+		}
+		if err := to.add(&v, m); err != nil {
 			return savedTable{}, fmt.Errorf("%w: %w", ErrSnapshotCorrupt, err)
 		}
 	}
@@ -132,6 +172,14 @@ func decodeSnapshot(body []byte, capacity int) (savedTable, error) {
 	if err != nil {
 		return savedTable{}, fmt.Errorf("snapshot: %w", err)
 	}
+	gone, err := ended.Build()
+	if err != nil {
+		return savedTable{}, fmt.Errorf("snapshot: %w", err)
+	}
+	if gone.devices > 0 {
+		gone.setEnds()
+		t.gone = gone
+	}
 	if time.Until(s.confirmed) > snapshotFuture {
 		return savedTable{}, fmt.Errorf("%w: it is dated in the future", ErrSnapshotCorrupt)
 	}
@@ -140,6 +188,23 @@ func decodeSnapshot(body []byte, capacity int) (savedTable, error) {
 		t.heldAt = confirmedBefore(0, decision.Mono(heldAt))
 	}
 	return s, nil
+}
+
+// keptOf returns those of the fields that can be kept: where something bad is known.
+func keptOf(d *decision.Device, bits uint32) uint32 {
+	for i := range fields {
+		if f := &fields[i]; !f.bad(f.get(d)) {
+			bits &^= 1 << i
+		}
+	}
+	return bits & sticky
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // words reads a list of at most limit strings.

@@ -121,6 +121,7 @@ func FuzzSnapshot(f *testing.F) {
 	f.Add(encoded(f, 0))
 	f.Add(encoded(f, 2))
 	f.Add([]byte(snapshotMagic))
+	seeds(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s, err := decodeSnapshot(body, 100)
 		if err != nil {
@@ -134,6 +135,10 @@ func FuzzSnapshot(f *testing.F) {
 		again, err := decodeSnapshot(encodeSnapshot(s, time.Now()), 100)
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
+		}
+		if again.table.keptRows != s.table.keptRows || (again.table.gone == nil) != (s.table.gone == nil) ||
+			s.table.gone != nil && again.table.gone.Len() != s.table.gone.Len() {
+			t.Fatalf("%d rows are kept, %d were; tombstones %v, were %v", again.table.keptRows, s.table.keptRows, again.table.gone, s.table.gone)
 		}
 		if again.table.Len() != s.table.Len() || again.table.Users() != s.table.Users() {
 			t.Fatalf("%d devices and %d users became %d and %d", s.table.Len(), s.table.Users(), again.table.Len(), again.table.Users())

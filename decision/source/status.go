@@ -20,14 +20,20 @@ type Status struct {
 	Confirmed     time.Time      `json:"confirmed,omitzero"` // how old the facts count as
 	Devices       int            `json:"devices"`
 	ByCompliance  map[string]int `json:"devices_by_compliance,omitempty"`
-	Users         int            `json:"users"`
-	AmbiguousKeys int            `json:"ambiguous_keys"` // ids that several devices have
-	Bad           int            `json:"bad"`            // records of the last sweep that could not be used
-	BadRows       []BadRow       `json:"bad_rows,omitempty"`
-	Held          *HeldChange    `json:"held,omitempty"`
-	LastError     string         `json:"last_error,omitempty"`
-	Breaker       string         `json:"breaker"` // closed, half-open or open
-	Generation    uint64         `json:"generation"`
+	// Kept is how many devices have a fact of which the last bad word still counts,
+	// because the source says nothing about it any more.
+	Kept int `json:"kept"`
+	// Gone is how many devices the source does not list any more of which the last
+	// word still counts ([Tombstoner]). They are not among Devices.
+	Gone          int         `json:"gone"`
+	Users         int         `json:"users"`
+	AmbiguousKeys int         `json:"ambiguous_keys"` // ids that several devices have
+	Bad           int         `json:"bad"`            // records of the last sweep that could not be used
+	BadRows       []BadRow    `json:"bad_rows,omitempty"`
+	Held          *HeldChange `json:"held,omitempty"`
+	LastError     string      `json:"last_error,omitempty"`
+	Breaker       string      `json:"breaker"` // closed, half-open or open
+	Generation    uint64      `json:"generation"`
 	// Counters are what the source itself counts; nil if it does not.
 	Counters *Counters `json:"counters,omitempty"`
 	// UserGroups is nil unless the source looks up groups of users.
@@ -58,6 +64,7 @@ func (r *Runner) Status() Status {
 	}
 	if v := r.view.Load(); v != nil {
 		s.Devices, s.Users, s.AmbiguousKeys = v.table.Len(), v.table.Users(), v.table.AmbiguousKeys()
+		s.Kept, s.Gone = v.table.keptRows, v.table.goneLen(time.Now())
 		s.ByCompliance = v.table.complianceCounts()
 	}
 	return s
@@ -149,6 +156,9 @@ func (r *Runner) Accept(ctx context.Context, id string) error {
 		return fmt.Errorf("source %s: change %q: %w", r.o.Name, cut(id), ErrNothingHeld)
 	}
 	r.setHeld(nil, nil)
+	if v := r.view.Load(); v != nil {
+		r.entomb(v.table, p.table, r.latest(v), v.table.lost(p.table))
+	}
 	r.install(p.table, p, lastErr)
 	r.o.Logger.Warn("held change accepted", "source", r.o.Name, "id", id, "why", held.Why)
 	r.noteHealth(lastErr)

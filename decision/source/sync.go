@@ -113,8 +113,9 @@ func (r *Runner) callSync(ctx context.Context, sweep *Sweep) (err error) {
 // take judges a complete sweep and puts it in place.
 func (r *Runner) take(sweep *Sweep, start time.Time) (result string, err error) {
 	fresh, err := sweep.Table()
+	v := r.view.Load()
 	var old *Table
-	if v := r.view.Load(); v != nil {
+	if v != nil {
 		old = v.table
 	}
 	if err == nil {
@@ -127,9 +128,11 @@ func (r *Runner) take(sweep *Sweep, start time.Time) (result string, err error) 
 	if sweep.factsSet {
 		p.supplies = sweep.facts
 	}
-	plan := r.o.Guards.plan(old, fresh)
+	news, base := r.succeed(v, fresh)
+	plan := r.o.Guards.plan(old, news)
 	if !plan.holds() {
 		r.setHeld(nil, nil)
+		r.entomb(old, fresh, base, news.removed)
 		if r.install(p.table, p, sweep.why) {
 			return "changed", nil
 		}
@@ -140,6 +143,7 @@ func (r *Runner) take(sweep *Sweep, start time.Time) (result string, err error) 
 		return r.reject(err)
 	}
 	r.setHeld(held, p)
+	r.entomb(old, applied, base, news.removed)
 	r.install(applied, p, sweep.why)
 	return "held", nil
 }
@@ -178,13 +182,8 @@ func confirmation(sweep *Sweep, start time.Time) time.Time {
 // install puts a table in place and confirms it. It reports whether what is
 // known has changed. The caller holds the syncing token.
 func (r *Runner) install(t *Table, p *pendingTable, why error) (changed bool) {
-	old := r.view.Load()
-	if changed = old == nil || !old.table.same(t); !changed {
-		t = old.table // so that the new one can be collected
-	}
 	r.state.SetSupplies(p.supplies)
-	r.view.Store(&view{table: t, since: p.since})
-	overlay := r.dropOverlay(p.since)
+	changed, overlay := r.put(t, p.since)
 	r.mu.Lock()
 	r.journal.rejected = nil
 	r.journal.dirty = r.journal.dirty || changed
@@ -196,9 +195,28 @@ func (r *Runner) install(t *Table, p *pendingTable, why error) (changed bool) {
 	return changed
 }
 
+// put makes a table of a sweep begun at since what is known, and says whether that
+// changed, and whether single look-ups made way or changed.
+func (r *Runner) put(t *Table, since int64) (changed, overlay bool) {
+	r.blend.Lock()
+	defer r.blend.Unlock()
+	before := r.view.Load()
+	t = t.raise(r.lookedSince(since))
+	if changed = before == nil || !before.table.same(t); !changed {
+		t = before.table // so that the new one can be collected
+	}
+	r.view.Store(&view{table: t, since: since})
+	old := r.outdated(since)
+	for _, k := range old {
+		r.looked.Delete(k)
+	}
+	return changed, r.keepInLooked(t, since) || len(old) > 0
+}
+
 func (t *Table) same(o *Table) bool {
 	return t.devices == o.devices && t.users == o.users && t.ambiguous == o.ambiguous && t.sum == o.sum &&
-		t.held == nil && o.held == nil
+		t.held == nil && o.held == nil && t.keptRows == o.keptRows &&
+		(t.gone == o.gone || t.gone != nil && o.gone != nil && t.gone.same(o.gone))
 }
 
 // confirm records how good the table is. While a guard holds rows the source
@@ -231,8 +249,7 @@ func (r *Runner) unchanged(sweep *Sweep, start time.Time) (result string, err er
 		return "error", errors.New("source reports no change before its first sweep")
 	}
 	at := decision.Mono(start)
-	if r.dropOverlay(at) {
-		r.view.Store(&view{table: v.table, since: at})
+	if r.putUnchanged(at) {
 		defer r.bump()
 	}
 	confirmed := confirmation(sweep, start)
@@ -243,6 +260,30 @@ func (r *Runner) unchanged(sweep *Sweep, start time.Time) (result string, err er
 	r.mu.Unlock()
 	r.confirm(confirmed, sweep.why)
 	return "unchanged", nil
+}
+
+// putUnchanged makes what is known that of a sweep begun at the time at which brought
+// nothing new, and says whether that changed all the same.
+func (r *Runner) putUnchanged(at int64) (changed bool) {
+	r.blend.Lock()
+	defer r.blend.Unlock()
+	v := r.view.Load()
+	t := r.absorb(v.table, v.since, at).pruned(time.Now())
+	r.mu.Lock()
+	r.journal.dirty = r.journal.dirty || t != v.table
+	if p := r.journal.pending; p != nil {
+		p.table = r.absorb(p.table, v.since, at)
+	}
+	r.mu.Unlock()
+	old := r.outdated(at)
+	if len(old) == 0 && t == v.table {
+		return false
+	}
+	r.view.Store(&view{table: t, since: at})
+	for _, k := range old {
+		r.looked.Delete(k)
+	}
+	return true
 }
 
 // synced reports whether the table came from the source and not from a snapshot.

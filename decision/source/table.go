@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"iter"
+	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 )
@@ -27,8 +28,16 @@ type Table struct {
 
 	byKey, byUser index
 
-	held      []uint64 // bits of rows that a guard held back; nil without any
-	heldAt    int64    // when the oldest of them was last confirmed, as decision.Mono
+	held   []uint64 // bits of rows that a guard held back; nil without any
+	heldAt int64    // when the oldest of them was last confirmed, as decision.Mono
+	// kept are, by row, the bits of the fields about which the source said something
+	// bad before and nothing by now; nil without any.
+	kept     []uint32
+	keptRows int
+	// gone is a table of tombstones, about devices that are none of this one's; nil
+	// without any. Its own ends is when the first of them does.
+	gone      *Table
+	ends      time.Time
 	devices   int
 	users     int
 	userRows  int // of userOffs; behind them are the joined records
@@ -132,6 +141,10 @@ func (t *Table) Verdict(row int) decision.Verdict {
 	unpack(t.facts[row], &v.Device)
 	c := cursor{b: t.blob(t.offs[row])}
 	c.device(&v.Device, t.kinds, t.interned)
+	v.Unreadable = c.tail().unreadable
+	if v.Unreadable != 0 { // a fact whose last word is kept is known
+		v.Unreadable &^= factsOf(t.keptFields(row))
+	}
 	if t.Held(row) {
 		v.Confirmed = t.heldAt
 	}

@@ -32,6 +32,8 @@ type sourceStatus struct {
 		GoodNews int    `json:"good_news"`
 	} `json:"held"`
 	Bad      int `json:"bad"`
+	Kept     int `json:"kept"`
+	Gone     int `json:"gone"`
 	Counters struct {
 		Skipped []skippedValue `json:"skipped"`
 		Own     struct {
@@ -79,6 +81,24 @@ func TestF6InventoryFlip(t *testing.T) {
 	}
 	writeInventory(t, s.Inventory, rows[1:])
 	rig.Eventually(t, time.Minute, "a device that is gone is unknown", func() bool { return s.code(goodID) == http.StatusForbidden })
+}
+
+// TestBadNewsOutlivesSilence: a device that was jailbroken is refused until the file
+// says that it is not, and not only while it says that it is. Operators see on how
+// many devices that counts.
+func TestBadNewsOutlivesSilence(t *testing.T) {
+	s := newStand(t, standOptions{})
+	rows := devices()
+	for _, step := range []struct {
+		jailbroken string
+		code, kept int
+	}{{"no", 200, 0}, {"yes", 403, 0}, {"", 403, 1}, {"perhaps", 403, 1}, {"no", 200, 0}, {"", 200, 0}} {
+		rows[0]["jailbroken"] = step.jailbroken
+		writeInventory(t, s.Inventory, rows)
+		rig.Eventually(t, time.Minute, fmt.Sprintf("%q gives %d with %d kept", step.jailbroken, step.code, step.kept), func() bool {
+			return s.source().Kept == step.kept && s.code(goodID) == step.code
+		})
+	}
 }
 
 // fleet is n devices, the first bad ones of them not compliant.

@@ -13,19 +13,23 @@ import (
 func TestConformance(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T, devices []decision.Verdict) sourcetest.Fixture {
 		t.Helper()
-		var b bytes.Buffer
-		if err := WriteJSON(&b, devices, nil); err != nil {
-			t.Fatal(err)
-		}
 		path := filepath.Join(t.TempDir(), "devices.json")
-		if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
-			t.Fatal(err)
+		var b bytes.Buffer
+		write := func(devices []decision.Verdict) {
+			b.Reset()
+			if err := WriteJSON(&b, devices, nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, b.Bytes(), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
+		write(devices)
 		s, err := New(Options{Path: path})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return sourcetest.Fixture{Source: s, Break: func() {
+		return sourcetest.Fixture{Source: s, Change: write, Break: func() {
 			if err := os.Truncate(path, int64(b.Len()/2)); err != nil {
 				t.Fatal(err)
 			}

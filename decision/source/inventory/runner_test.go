@@ -39,12 +39,13 @@ func TestRunnerFollowsTheFile(t *testing.T) {
 	r.Start(ctx)
 	defer r.Stop()
 
-	expect := func(what string, want decision.Compliance, healthy bool) {
+	expect := func(what string, want decision.Compliance, kept int, healthy bool) {
 		t.Helper()
 		end := time.After(time.Minute)
 		for {
 			m := r.Find([]decision.Key{{Kind: decision.KindSerial, Value: "X1"}})
-			if m.Verdict != nil && m.Verdict.Compliance == want && (r.State().Failing() == decision.CauseNone) == healthy {
+			if m.Verdict != nil && m.Verdict.Compliance == want && (r.State().Failing() == decision.CauseNone) == healthy &&
+				r.Status().Kept == kept {
 				return
 			}
 			select {
@@ -55,13 +56,15 @@ func TestRunnerFollowsTheFile(t *testing.T) {
 			}
 		}
 	}
-	expect("first load", decision.Compliant, true)
-	f.write(header + fleet + "x1,noncompliant\n")
-	expect("an edit", decision.NonCompliant, true)
+	expect("first load", decision.Compliant, 0, true)
 	f.write(header + fleet + "x1,compl")
-	expect("a last value that is cut off", decision.ComplianceUnknown, true)
+	expect("a last value that is cut off", decision.ComplianceUnknown, 0, true)
+	f.write(header + fleet + "x1,noncompliant\n")
+	expect("an edit", decision.NonCompliant, 0, true)
+	f.write(header + fleet + "x1,compl")
+	expect("a value that is cut off after bad news", decision.NonCompliant, 1, true)
 	f.write(header + fleet + "x1")
-	expect("a last row that is cut off", decision.ComplianceUnknown, false)
+	expect("a last row that is cut off", decision.NonCompliant, 1, false)
 	f.write(header + fleet + "x1,compliant\n")
-	expect("a repaired file", decision.Compliant, true)
+	expect("a repaired file", decision.Compliant, 0, true)
 }

@@ -22,6 +22,9 @@ type Fixture struct {
 	// Kinds are the kinds of id that Lookup can ask for; nil means all. It is
 	// not used if the source is no [source.Looker].
 	Kinds []string
+	// Change replaces the devices of the source, seen by its next Sync; nil if that
+	// cannot be done.
+	Change func(devices []decision.Verdict)
 }
 
 // Factory makes a source that knows the given devices. It may leave out facts
@@ -39,6 +42,8 @@ func Run(t *testing.T, f Factory) {
 	t.Run("facts cover the verdicts", func(t *testing.T) { factsCover(t, f) })
 	t.Run("concurrent use", func(t *testing.T) { concurrent(t, f) })
 	t.Run("sync", func(t *testing.T) { syncs(t, f) })
+	t.Run("bad news outlives silence", func(t *testing.T) { outlives(t, f) })
+	t.Run("tombstones", func(t *testing.T) { buries(t, f) })
 	t.Run("examine", func(t *testing.T) { examines(t, f) })
 }
 

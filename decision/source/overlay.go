@@ -1,0 +1,183 @@
+package source
+
+import (
+	"slices"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// What is known of a device is the last listing and, beside it, what a single look-up
+// said since. The functions here see to it that bad news of either is not lost where
+// one takes the place of the other.
+
+// eachLooked calls f for what single look-ups brought, a device at least once.
+func (r *Runner) eachLooked(f func(*looked)) {
+	r.looked.Range(func(k decision.Key, e *looked) bool {
+		own := e.verdict.Keys[0]
+		if _, ok := r.cached(own); ok && k != own {
+			return true
+		}
+		f(e)
+		return true
+	})
+}
+
+// lookedSince returns what look-ups begun after a sweep found.
+func (r *Runner) lookedSince(since int64) (found []*decision.Verdict) {
+	r.eachLooked(func(e *looked) {
+		if e.verdict.Confirmed > since {
+			found = append(found, &e.verdict)
+		}
+	})
+	return found
+}
+
+// latest returns the facts that are known now of the devices of a view, by its rows.
+func (r *Runner) latest(v *view) []uint64 {
+	base := v.table.facts
+	cloned := false
+	r.eachLooked(func(e *looked) {
+		own := e.verdict.Keys[0]
+		row, ok, ambiguous := v.table.find(own)
+		if !ok || ambiguous || e.verdict.Confirmed <= v.since {
+			return
+		}
+		m := v.newer(row, ok, ambiguous, own, &e.verdict)
+		if m.Verdict == nil || pack(&m.Verdict.Device) == base[row] {
+			return
+		}
+		if !cloned {
+			base, cloned = slices.Clone(base), true
+		}
+		base[row] = pack(&m.Verdict.Device)
+	})
+	return base
+}
+
+// succeed makes fresh the successor of what is known, be it in place, waiting for an
+// operator or from a look-up, and says how it differs from the table in place. base
+// is what is known by that table's rows. v is nil before the first table.
+func (r *Runner) succeed(v *view, fresh *Table) (n news, base []uint64) {
+	r.mu.Lock()
+	waiting := r.journal.pending
+	r.mu.Unlock()
+	if waiting != nil {
+		survey(waiting.table, fresh, waiting.table.facts, r.can)
+		fresh.keepUsers(waiting.table)
+	}
+	if v != nil {
+		base = r.latest(v)
+		n = survey(v.table, fresh, base, r.can)
+		fresh.keepUsers(v.table)
+	}
+	r.eachLooked(func(e *looked) {
+		if v != nil {
+			if _, listed, _ := v.table.find(e.verdict.Keys[0]); listed || e.verdict.Confirmed <= v.since {
+				return
+			}
+		}
+		fresh.keepDevice(e.verdict.Keys, pack(&e.verdict.Device), r.can)
+	})
+	return n, base
+}
+
+// keepInLooked takes bad news of a new table, from a sweep begun at since, into the
+// answers of look-ups that are newer and silent about it. The caller holds blend.
+func (r *Runner) keepInLooked(t *Table, since int64) (changed bool) {
+	r.eachLooked(func(e *looked) {
+		row, ok, ambiguous := t.find(e.verdict.Keys[0])
+		if !ok || ambiguous || e.verdict.Confirmed <= since {
+			return
+		}
+		next := &looked{verdict: e.verdict}
+		listed := t.Verdict(int(row))
+		if !keepFacts(&next.verdict.Device, &listed.Device, r.can) {
+			return
+		}
+		changed = true
+		for _, k := range e.verdict.Keys {
+			if known, ok := r.cached(k); ok && known == e {
+				r.looked.Put(k, next, time.Time{})
+			}
+		}
+	})
+	return changed
+}
+
+// absorb returns a table with what look-ups said that are forgotten when a listing
+// without changes confirms it at the time at: bad news about which the listing is
+// silent, and good news that ended what was kept. It is the same table if there is
+// no such thing. The caller holds blend.
+func (r *Runner) absorb(t *Table, since, at int64) *Table {
+	out := t
+	r.eachLooked(func(e *looked) {
+		row, ok, ambiguous := t.find(e.verdict.Keys[0])
+		if !ok || ambiguous || e.verdict.Confirmed <= since || e.verdict.Confirmed > at {
+			return
+		}
+		said := pack(&e.verdict.Device)
+		word, kept := t.facts[row], t.keptFields(int(row))
+		if !t.Held(int(row)) { // nobody lifts a guard by asking
+			word, kept = renew(word, kept, said)
+		}
+		word, more := keep(said, word, r.can)
+		kept |= more
+		if word == t.facts[row] && kept == t.keptFields(int(row)) {
+			return
+		}
+		if out == t {
+			out = t.copyFacts()
+		}
+		out.set(int(row), word, kept)
+	})
+	return out
+}
+
+// renew replaces what is kept in a word by what was said since: other bad news, or
+// nothing after good news, for the listing itself is silent.
+func renew(word uint64, kept uint32, said uint64) (uint64, uint32) {
+	for i := range fields {
+		f := &fields[i]
+		v := f.in(said)
+		if kept&(1<<i) == 0 || v == 0 {
+			continue
+		}
+		if f.bad(v) {
+			word = f.with(word, v)
+			continue
+		}
+		word, kept = f.with(word, 0), kept&^(1<<i)
+		if i == riskField {
+			word = fields[floorField].with(word, 0)
+		}
+	}
+	return word, kept
+}
+
+// takeOver keeps in the answer of a look-up what was known of the same record. The
+// caller holds blend.
+func (r *Runner) takeOver(v *decision.Verdict) {
+	for _, k := range v.Keys {
+		if m := r.find(k, looksOn); m.Verdict != nil && m.Verdict.Keys[0] == v.Keys[0] {
+			keepFacts(&v.Device, &m.Verdict.Device, r.can)
+			return
+		}
+	}
+}
+
+// raise ends the tombstones of a device that a look-up found. The caller holds blend.
+func (r *Runner) raise(found *decision.Verdict) {
+	v := r.view.Load()
+	if v == nil || found.Confirmed <= v.since {
+		return
+	}
+	t := v.table.raise([]*decision.Verdict{found})
+	if t == v.table {
+		return
+	}
+	r.view.Store(&view{table: t, since: v.since})
+	r.mu.Lock()
+	r.journal.dirty = true
+	r.mu.Unlock()
+}

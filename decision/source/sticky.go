@@ -1,0 +1,164 @@
+package source
+
+import (
+	"hash/maphash"
+	"slices"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+)
+
+// Bad news stays until the source has better news. When a record takes the place of
+// an older one of the same device (the same own id), a fact that was worse than
+// unknown and is unknown now keeps its old value: a word that nobody can read, an
+// empty member or an answer without the field is no pardon. Any other word counts at
+// once, the good ones too.
+
+// sticky are the bits of the fields that are kept: all that a policy or a hard stop
+// can refuse by, as far as their values have ranks. Trust is among them for a device
+// that the directory does not know. The sensor is not: how well somebody is heard is
+// no finding, and a level that is unsure because of it is a floor
+// ([decision.Device].RiskFloor). Nor are platform and channel, where no value is bad.
+var sticky = func() (bits uint32) {
+	for i := range fields {
+		if len(fields[i].rank) > 0 && fields[i].fact != decision.FactSensor {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}()
+
+var riskField, floorField = fieldNamed("risk"), fieldNamed("risk_floor")
+
+func fieldNamed(name string) int {
+	return slices.IndexFunc(fields, func(f field) bool { return f.name == name })
+}
+
+// factsOf returns the facts of some fields.
+func factsOf(bits uint32) (s decision.FactSet) {
+	for i := range fields {
+		if bits&(1<<i) != 0 && fields[i].fact < decision.NumFacts {
+			s |= decision.Facts(fields[i].fact)
+		}
+	}
+	return s
+}
+
+// stickyOf returns the fields that a source keeps: of facts that it can report at
+// all. Who takes a wrong mapping out of a configuration is rid of what it said.
+func stickyOf(can decision.FactSet) (bits uint32) {
+	for i := range fields {
+		if sticky&(1<<i) != 0 && can.Has(fields[i].fact) {
+			bits |= 1 << i
+		}
+	}
+	return bits
+}
+
+// keep returns a fresh word of facts with the bad news of the old one that the fresh
+// one is silent about, and the bits of these fields. A level that is kept is the least
+// that the present one can be: it must not pass a limit.
+func keep(old, fresh uint64, can uint32) (word uint64, kept uint32) {
+	if old == fresh || can == 0 {
+		return fresh, 0
+	}
+	word = fresh
+	for i := range fields {
+		f := &fields[i]
+		if can&(1<<i) == 0 || f.in(fresh) != 0 {
+			continue
+		}
+		if v := f.in(old); f.bad(v) {
+			word = f.with(word, v)
+			kept |= 1 << i
+		}
+	}
+	if kept&(1<<riskField) != 0 {
+		word = fields[floorField].with(word, 1)
+	}
+	return word, kept
+}
+
+// keepFacts does the same for single devices. The settings that fail come along, as
+// they say why.
+func keepFacts(d, old *decision.Device, can uint32) (changed bool) {
+	word, kept := keep(pack(old), pack(d), can)
+	if kept == 0 {
+		return false
+	}
+	unpack(word, d)
+	d.Unreadable &^= factsOf(kept)
+	if kept&(1<<complianceField) != 0 {
+		d.GraceUntil, d.Settings = old.GraceUntil, old.Settings
+	}
+	return true
+}
+
+// keptFields returns the fields of a row that are kept.
+func (t *Table) keptFields(row int) uint32 {
+	if t.kept == nil {
+		return 0
+	}
+	return t.kept[row]
+}
+
+// term is a row's part of the sum.
+func (t *Table) term(row int) uint64 {
+	return maphash.Bytes(seed, t.blob(t.offs[row])) ^ t.facts[row]*0x9e3779b97f4a7c15 ^ uint64(t.keptFields(row))*0xff51afd7ed558ccd
+}
+
+// set replaces the facts of a row. Only the one who made the table may do that, and
+// only until anybody else sees it.
+func (t *Table) set(row int, facts uint64, kept uint32) {
+	t.sum -= t.term(row)
+	if t.kept == nil {
+		t.kept = make([]uint32, len(t.offs))
+	}
+	if t.kept[row] != 0 {
+		t.keptRows--
+	}
+	if kept != 0 {
+		t.keptRows++
+	}
+	t.facts[row], t.kept[row] = facts, kept
+	t.sum += t.term(row)
+	for i := range fields {
+		if kept&(1<<i) != 0 {
+			t.reported |= 1 << i
+		}
+	}
+}
+
+// keep takes into a row what was known of its device before.
+func (t *Table) keep(row int, old uint64, can uint32) {
+	word, kept := keep(old, t.facts[row], can)
+	if kept != 0 {
+		t.set(row, word, t.keptFields(row)|kept)
+	}
+}
+
+// keepDevice is keep for a device whose own id may be on several rows now. Such an id
+// finds nobody. The row that shares another id with the old one is still the same
+// device, and must not be better off for the double.
+func (t *Table) keepDevice(keys []decision.Key, old uint64, can uint32) {
+	row, ok, ambiguous := t.find(keys[0])
+	if !ok {
+		return
+	}
+	if !ambiguous {
+		t.keep(int(row), old, can)
+		return
+	}
+	for _, k := range keys[1:] {
+		at, ok, ambiguous := t.find(k)
+		if ok && !ambiguous && t.ownKey(int(at)) == keys[0] {
+			t.keep(int(at), old, can)
+		}
+	}
+}
+
+// copyFacts returns a table whose rows may be changed by set.
+func (t *Table) copyFacts() *Table {
+	c := *t
+	c.facts, c.kept = slices.Clone(t.facts), slices.Clone(t.kept)
+	return &c
+}
