@@ -272,6 +272,16 @@ func TestDoctorWell(t *testing.T) {
 	if status != allWell || !r.has("sample device", "decision", "ok", "policy standard: block: noncompliant") || len(r.Sections) != 2 {
 		t.Errorf("--device: status %d\n%s", status, r.text)
 	}
+	for name, want := range map[string]string{
+		emulator.CaseUserHigh:     "policy risky: block: user_risk_too_high",
+		emulator.CaseUserDisabled: "policy standard: block: user_disabled",
+	} {
+		owned := d[slices.IndexFunc(d, func(d *emulator.Device) bool { return d.Name == name })]
+		_, r = c.examine("--only", "entra", "--device", "entra="+owned.EntraID.String())
+		if !r.has("sample device", "decision", "ok", want) {
+			t.Errorf("%s: not %q\n%s", name, want, r.text)
+		}
+	}
 }
 
 // TestDoctorNamesFaults: each prepared fault is found, under its word, where it is.
