@@ -254,9 +254,12 @@ func (s *Source) firstConnectors(ctx context.Context, d *decoder) {
 	asked := s.askedConnectors
 	s.askedConnectors = true
 	s.mu.Unlock()
-	if !asked {
-		s.readConnectors(ctx, d)
+	if asked {
+		return
 	}
+	half, cancel := background(ctx) // the device is the question
+	defer cancel()
+	s.readConnectors(half, d)
 }
 
 // kindOf tells what a failed call means.
