@@ -210,16 +210,16 @@ func connectorsRequest() msgraph.Request {
 	return msgraph.Request{Endpoint: msgraph.IntuneConfig, Path: "/v1.0/deviceManagement/mobileThreatDefenseConnectors", Priority: "Low"}
 }
 
-// readConnectors reads the threat defense connectors every 15 minutes. If a
-// connector is switched, falls silent or speaks again, or it becomes unclear whether
-// they do, every device must be read anew.
+// readConnectors reads the threat defense connectors every 15 minutes, or with every
+// complete listing where that is more often. If a connector is switched, falls silent or
+// speaks again, or it becomes unclear whether they do, every device must be read anew.
 func (s *Source) readConnectors(ctx context.Context, d *decoder) {
 	now := d.now
 	s.mu.Lock()
 	age := now.Sub(s.tenant.connectorsAt)
 	s.askedConnectors = true
 	s.mu.Unlock()
-	if age >= 0 && age < connectorsAge {
+	if age >= 0 && age < min(connectorsAge, s.o.FullSweep) {
 		return
 	}
 	var states connectorStates
