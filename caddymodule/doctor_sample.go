@@ -57,6 +57,10 @@ func (d *doctor) sample(ctx context.Context, keys []decision.Key, named bool) (f
 	}
 	view := d.app.deviceView(p, time.Now())
 	f.device = &view
+	more, findings, end := d.askOwner(ctx, p)
+	defer end()
+	add(findings...)
+	d.app.directory = source.NewDirectory(append(runners, more...), source.DirectoryOptions{})
 	for _, name := range d.app.policies.Names() {
 		x, err := d.app.Explain(d.question(name, &device, p), time.Now())
 		if err != nil {
@@ -65,7 +69,7 @@ func (d *doctor) sample(ctx context.Context, keys []decision.Key, named bool) (f
 		}
 		f.decisions = append(f.decisions, DoctorDecision{x.Policy, x.Mode, x.Outcome, x.StepUp, x.Reasons, x.Requirements})
 		pol, _ := d.app.policies.Policy(name)
-		add(judgeDecision(pol, x))
+		add(judgeDecision(pol, x, ownerOf(p), len(more) > 0))
 	}
 	return f
 }
@@ -167,7 +171,7 @@ func (d *doctor) bestProof() decision.Proof {
 // ago, and in every group that the policy names, so that the device is what is
 // judged.
 func (d *doctor) question(name string, device *decision.DeviceRef, p *decision.Posture) *ExplainRequest {
-	u := &ExplainUser{Name: firstOf(p.OwnerUPN, "sample"), ObjectID: p.OwnerID, SignedIn: "1m"}
+	u := &ExplainUser{Name: firstOf(p.OwnerUPN, p.OwnerID, "sample"), ObjectID: p.OwnerID, SignedIn: "1m"}
 	if pol, ok := d.app.policies.Policy(name); ok {
 		for i := range pol.Requirements {
 			if r := &pol.Requirements[i]; r.Kind == decision.RequireGroup {
@@ -186,8 +190,9 @@ func (d *doctor) question(name string, device *decision.DeviceRef, p *decision.P
 }
 
 // judgeDecision: what a policy says about one device is no fault of the gateway, but
-// that it cannot say anything is.
-func judgeDecision(p *decision.Policy, x *policy.Explanation) checkup.Finding {
+// that it cannot say anything is. The owner is who the sample is decided as, if a source
+// names one, and asked says that a source was asked about that person.
+func judgeDecision(p *decision.Policy, x *policy.Explanation, owner string, asked bool) checkup.Finding {
 	text := fmt.Sprintf("policy %s: %s", x.Policy, x.Outcome)
 	var reasons []string
 	listed := true // every reason to be undecided is that only a listing tells
@@ -204,9 +209,12 @@ func judgeDecision(p *decision.Policy, x *policy.Explanation) checkup.Finding {
 	if len(reasons) > 0 {
 		text += ": " + strings.Join(reasons, ", ")
 	}
+	if owner != "" {
+		text += " (as its owner)"
+	}
 	const ask = ", which only a complete listing tells, and doctor lists nothing: ask the running gateway (gatehouse explain)"
 	for i := range p.Requirements {
-		if x.Requirements[i].Result != "pass" && needsListing(&p.Requirements[i]) {
+		if x.Requirements[i].Result == "unknown" && !asked && needsListing(&p.Requirements[i]) {
 			return checkup.Skip(checkup.CheckDecision, fmt.Sprintf("policy %s: it asks for facts about the user", x.Policy)+ask)
 		}
 	}
@@ -219,18 +227,26 @@ func judgeDecision(p *decision.Policy, x *policy.Explanation) checkup.Finding {
 	return checkup.Warn(checkup.CheckDecision, text, "see the sections of the sources")
 }
 
-// needsListing reports whether a requirement is about facts that no source can be
+// needsListing reports whether a requirement is about facts that few sources can be
 // asked for singly: those about users.
 func needsListing(r *decision.Requirement) bool {
-	users := decision.Facts(decision.FactUserEnabled, decision.FactUserRisk)
 	f, ok := r.Kind.Fact()
-	return ok && users.Has(f) || r.Kind == decision.RequireExpression && r.Expr.Facts()&users != 0
+	return ok && aboutUsers.Has(f) || r.Kind == decision.RequireExpression && r.Expr.Facts()&aboutUsers != 0
 }
 
 // asking is a source of which only single devices are asked. While a source that
 // lists its devices was never listed nothing counts that it could overrule; doctor
 // lists nothing, so it treats all of them like those that cannot.
 type asking struct{ source.Looker }
+
+// Facts implements [source.Source]. Who can be asked for the owner speaks about users
+// by [owned].
+func (a asking) Facts() decision.FactSet {
+	if _, ok := a.Looker.(source.UserLooker); ok {
+		return a.Looker.Facts() &^ aboutUsers
+	}
+	return a.Looker.Facts()
+}
 
 // CanLookup implements [source.LookupLimited].
 func (a asking) CanLookup(kind string) bool {

@@ -125,17 +125,24 @@ func TestJudgeDecision(t *testing.T) {
 	for name, tc := range map[string]struct {
 		p     *decision.Policy
 		x     policy.Explanation
+		owner string
+		asked bool
 		state checkup.State
+		text  string
 	}{
-		"allow":          {plain, policy.Explanation{Outcome: "allow", Requirements: result("pass")}, checkup.OK},
-		"block":          {plain, policy.Explanation{Outcome: "block", Requirements: result("fail")}, checkup.OK},
-		"not loaded":     {plain, policy.Explanation{Outcome: "undecided", Requirements: result("unknown"), Reasons: reason("not_loaded")}, checkup.Skipped},
-		"source failing": {plain, policy.Explanation{Outcome: "undecided", Requirements: result("unknown"), Reasons: reason("source_failing")}, checkup.Warning},
-		"user facts":     {risk, policy.Explanation{Outcome: "block", Requirements: result("unknown")}, checkup.Skipped},
-		"user is known":  {risk, policy.Explanation{Outcome: "allow", Requirements: result("pass")}, checkup.OK},
+		"allow":             {p: plain, x: policy.Explanation{Outcome: "allow", Requirements: result("pass")}, state: checkup.OK, text: "allow"},
+		"allow the owner":   {p: plain, x: policy.Explanation{Outcome: "allow", Requirements: result("pass")}, owner: "ann", state: checkup.OK, text: "allow (as its owner)"},
+		"block":             {p: plain, x: policy.Explanation{Outcome: "block", Requirements: result("fail")}, state: checkup.OK, text: "block"},
+		"not loaded":        {p: plain, x: policy.Explanation{Outcome: "undecided", Requirements: result("unknown"), Reasons: reason("not_loaded")}, state: checkup.Skipped, text: "listing"},
+		"source failing":    {p: plain, x: policy.Explanation{Outcome: "undecided", Requirements: result("unknown"), Reasons: reason("source_failing")}, state: checkup.Warning, text: "undecided"},
+		"user facts":        {p: risk, x: policy.Explanation{Outcome: "block", Requirements: result("unknown")}, owner: "ann", state: checkup.Skipped, text: "facts about the user"},
+		"user was asked":    {p: risk, x: policy.Explanation{Outcome: "block", Requirements: result("unknown")}, owner: "ann", asked: true, state: checkup.OK, text: "block (as its owner)"},
+		"user is known":     {p: risk, x: policy.Explanation{Outcome: "allow", Requirements: result("pass")}, state: checkup.OK, text: "allow"},
+		"user is too risky": {p: risk, x: policy.Explanation{Outcome: "block", Requirements: result("fail")}, owner: "ann", asked: true, state: checkup.OK, text: "block (as its owner)"},
 	} {
-		if f := judgeDecision(tc.p, &tc.x); f.State != tc.state || f.Check != checkup.CheckDecision {
-			t.Errorf("%s: %+v, want %s", name, f, tc.state)
+		f := judgeDecision(tc.p, &tc.x, tc.owner, tc.asked)
+		if f.State != tc.state || f.Check != checkup.CheckDecision || !strings.Contains(f.Text, tc.text) {
+			t.Errorf("%s: %+v, want %s %q", name, f, tc.state, tc.text)
 		}
 	}
 }

@@ -19,8 +19,9 @@ func init() {
 // IntuneSource reads the managed devices of a Microsoft Intune tenant, with their
 // compliance. Needs the application permissions
 // DeviceManagementManagedDevices.Read.All, for reasons and the tenant's settings
-// DeviceManagementConfiguration.Read.All, and for threat-defence connectors
-// DeviceManagementServiceConfig.Read.All. RemoteSync needs
+// DeviceManagementConfiguration.Read.All, and for threat-defence connectors, without
+// which a risk level counts as bad news only, DeviceManagementServiceConfig.Read.All.
+// RemoteSync needs
 // DeviceManagementManagedDevices.PrivilegedOperations.All too.
 type IntuneSource struct {
 	tenantGuest

@@ -1,12 +1,24 @@
 package source
 
 import (
+	"context"
 	"hash/maphash"
 	"iter"
 	"strings"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 )
+
+// UserLooker is a Source that can be asked for one user. It is for people who examine a
+// configuration: a request never asks, since a [Syncer] lists its users.
+type UserLooker interface {
+	Source
+	// LookupUser asks for a user by object id, or, if that is "", by user principal
+	// name. The error wraps [ErrUnknownUser] only if the source is healthy and has no
+	// such user. A source whose Facts have none about users is not asked. It returns
+	// when ctx ends.
+	LookupUser(ctx context.Context, objectID, upn string) (decision.UserRecord, error)
+}
 
 // The kinds of id in the index of users.
 const (

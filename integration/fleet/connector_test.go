@@ -19,6 +19,7 @@ func TestSilentConnector(t *testing.T) {
 		source intune {
 			poll 1s
 			full_sweep 1s
+			guards off # a partner that falls silent is news about most of the fleet
 		}`,
 		Policies: `
 		policy low {
@@ -28,8 +29,8 @@ func TestSilentConnector(t *testing.T) {
 			require risk at_most medium
 		}`,
 		Before: func(s *stage) {
-			sick := s.device(emulator.CaseIntuneOnly)
-			s.tenant.Update(func(*emulator.Fleet) { sick.Managed[0].Threat = "mediumSeverity" })
+			well, sick := s.device(emulator.CaseUnreported), s.device(emulator.CaseIntuneOnly)
+			s.tenant.Update(func(*emulator.Fleet) { well.Managed[0].Threat, sick.Managed[0].Threat = "secured", "mediumSeverity" })
 		},
 	})
 	well, sick := s.token(s.device(emulator.CaseUnreported)), s.token(s.device(emulator.CaseIntuneOnly))

@@ -238,14 +238,13 @@ func TestDoctorWell(t *testing.T) {
 		{"client_certificate", "crl", "is good until"},
 		{"sample device", "lookup", "source intune has the device"},
 		{"sample device", "lookup", "source entra has the device"},
-		{"sample device", "decision", "policy standard: allow"},
+		{"sample device", "lookup", "source entra has the owner of the device"},
+		{"sample device", "decision", "policy standard: allow (as its owner)"},
+		{"sample device", "decision", "policy risky: allow (as its owner)"},
 	} {
 		if !r.has(want.section, want.check, "ok", want.text) {
 			t.Errorf("%s does not say %s %q", want.section, want.check, want.text)
 		}
-	}
-	if !r.has("sample device", "decision", "skipped", "policy risky: it asks for facts about the user") {
-		t.Error("a decision that needs a listing of the users is not skipped")
 	}
 	if r.Device == nil || r.Device.Name != emulator.CaseHealthy || len(r.Decisions) != 2 {
 		t.Errorf("sample %+v, %d decisions", r.Device, len(r.Decisions))
@@ -272,6 +271,16 @@ func TestDoctorWell(t *testing.T) {
 	status, r = c.examine("--only", "intune", "--device", "entra="+bad.EntraID.String())
 	if status != allWell || !r.has("sample device", "decision", "ok", "policy standard: block: noncompliant") || len(r.Sections) != 2 {
 		t.Errorf("--device: status %d\n%s", status, r.text)
+	}
+	for name, want := range map[string]string{
+		emulator.CaseUserHigh:     "policy risky: block: user_risk_too_high",
+		emulator.CaseUserDisabled: "policy standard: block: user_disabled",
+	} {
+		owned := d[slices.IndexFunc(d, func(d *emulator.Device) bool { return d.Name == name })]
+		_, r = c.examine("--only", "entra", "--device", "entra="+owned.EntraID.String())
+		if !r.has("sample device", "decision", "ok", want) {
+			t.Errorf("%s: not %q\n%s", name, want, r.text)
+		}
 	}
 }
 
@@ -383,7 +392,7 @@ func TestDoctorNamesFaults(t *testing.T) {
 			prepare: func(c *clinic) {
 				c.tenant.Update(func(f *emulator.Fleet) { f.Connectors[0].State = "unresponsive" })
 			},
-			status: warnings, section: "source intune", check: "connectors", text: "a threat defense partner is silent",
+			status: warnings, section: "source intune", check: "connectors", text: "1 of 1 threat defense connectors are silent",
 		},
 		"tenant that calls strangers compliant": {
 			prepare: func(c *clinic) { c.tenant.Update(func(f *emulator.Fleet) { f.Settings.SecureByDefault = false }) },

@@ -15,6 +15,7 @@ type attestation struct {
 	secureBoot decision.Tri
 	bitLocker  decision.Tri
 	at         time.Time // of the measurement; zero: nobody knows
+	unreadable decision.FactSet
 }
 
 var attestedWords = map[string]decision.Tri{
@@ -46,6 +47,7 @@ func parseAttestation(d *decoder, id string, body []byte) (attestation, error) {
 	if wire.State == nil {
 		return attestation{}, nil
 	}
+	d.take() // of another record
 	a := attestation{at: d.attestedAt(wire.State.Updated)}
 	if s := wire.State.SecureBoot; s.wrong || s.s != "" {
 		a.secureBoot = word(d, attestedWords, "secureBoot", s)
@@ -53,20 +55,20 @@ func parseAttestation(d *decoder, id string, body []byte) (attestation, error) {
 	if s := wire.State.BitLocker; s.wrong || s.s != "" {
 		a.bitLocker = word(d, attestedWords, "bitLockerStatus", s)
 	}
+	a.unreadable = d.take()
 	return a, nil
 }
 
 func (d *decoder) attestedAt(t text) time.Time {
-	s := strings.TrimSpace(t.s)
-	at, err := time.Parse(attestedDate, s)
-	if err != nil {
-		at = d.date("lastUpdateDateTime", t)
-	}
-	if at.After(d.now.Add(futureLimit)) {
-		d.odd("lastUpdateDateTime", "in the future")
+	const field = "lastUpdateDateTime"
+	at, err := time.Parse(attestedDate, strings.TrimSpace(t.s))
+	switch {
+	case err != nil:
+		return d.reported(field, t)
+	case at.Year() < 1990:
 		return time.Time{}
-	}
-	if at.Year() < 1990 {
+	case at.After(d.now.Add(futureLimit)):
+		d.odd(field, "in the future")
 		return time.Time{}
 	}
 	return at.UTC()

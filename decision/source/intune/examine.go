@@ -23,7 +23,7 @@ var (
 	}
 	needConnectors = msgraph.Need{
 		Role: "DeviceManagementServiceConfig.Read.All", Resource: msgraph.Graph,
-		Without: "a silent threat defense partner goes unseen",
+		Without: "nobody knows whether threat defense partners still speak, so a risk level of Intune counts as bad news only and meets no limit",
 	}
 )
 
@@ -153,17 +153,17 @@ func (s *Source) examineConnectors(ctx context.Context) checkup.Finding {
 	case err != nil:
 		return msgraph.Judge(checkup.CheckConnectors, err)
 	case len(silent) > 0:
-		return checkup.Warn(checkup.CheckConnectors, "a threat defense partner is silent: "+strings.Join(silent, "; ")+
-			": Intune ignores it quietly, and a good risk of those devices counts as unknown",
-			"look at the partner's console and at Intune, tenant administration, connectors")
+		return checkup.Warn(checkup.CheckConnectors, fmt.Sprintf("%d of %d threat defense connectors are silent: %s. Intune ignores them quietly, and nobody can tell which partner a level came from: "+
+			"on these platforms a risk level counts as bad news only and meets no limit", len(silent), all, strings.Join(silent, "; ")),
+			"look at the partner's console; remove a connector that is not used any more in Intune: tenant administration, connectors and tokens, mobile threat defense")
 	case on == 0:
 		return checkup.Ok(checkup.CheckConnectors, "no threat defense partner is connected")
 	}
 	return checkup.Ok(checkup.CheckConnectors, fmt.Sprintf("every enabled threat defense partner speaks to Intune (%d)", on))
 }
 
-// describe names a connector by its platforms and its last word: Graph gives it no
-// name.
+// describe names a connector by its id, its platforms and its last word: Graph gives
+// it no name.
 func (c *connector) describe() string {
 	var platforms []string
 	for _, p := range []struct {
@@ -174,12 +174,17 @@ func (c *connector) describe() string {
 			platforms = append(platforms, p.name)
 		}
 	}
-	what := "that of no platform"
+	what := "connector"
+	if id, ok := decision.CanonicalKey(decision.KindIntune, c.ID.s); ok {
+		what += " " + id.Value
+	}
 	if len(platforms) > 0 {
-		what = "that of " + strings.Join(platforms, ", ")
+		what += " for " + strings.Join(platforms, ", ")
+	} else {
+		what += " for no platform"
 	}
 	d := decoder{}
-	if at := d.date("lastHeartbeatDateTime", c.Heartbeat); !at.IsZero() {
+	if at, _ := d.date("lastHeartbeatDateTime", c.Heartbeat); !at.IsZero() {
 		what += ", last heard on " + at.UTC().Format(time.DateOnly)
 	}
 	return what

@@ -49,7 +49,7 @@ func TestExamine(t *testing.T) {
 		"no permission": {func(ms *emulator.Server) { ms.Grant(needDevices.Role, false) }, checkup.CheckPermission, checkup.Fault, needDevices.Role},
 		"no connector permission": {
 			func(ms *emulator.Server) { ms.Grant(needConnectors.Role, false) },
-			checkup.CheckPermission, checkup.Warning, "silent threat defense partner goes unseen",
+			checkup.CheckPermission, checkup.Warning, "meets no limit",
 		},
 		"lax tenant": {
 			func(ms *emulator.Server) { ms.Update(func(f *emulator.Fleet) { f.Settings.SecureByDefault = false }) },

@@ -169,7 +169,8 @@ func (s *Source) addExported(p *pass, b *source.Builder, r *record) error {
 // the threat level stay as the full record has them.
 func join(known, row *decision.Verdict) decision.Verdict {
 	v := *known
-	newer := row.LastCheckIn.After(known.LastCheckIn) && row.Compliance != decision.ComplianceUnknown
+	later := row.LastCheckIn.After(known.LastCheckIn)
+	newer := later && row.Compliance != decision.ComplianceUnknown
 	decides := known.Channel == decision.ChannelIntune || known.Channel == decision.ChannelCoManaged && known.Compliance != decision.ComplianceDelegated
 	if decides && row.Compliance != decision.ComplianceUnknown && row.Compliance != decision.ComplianceDelegated &&
 		(newer || good(known.Compliance) && !good(row.Compliance)) {
@@ -177,6 +178,9 @@ func join(known, row *decision.Verdict) decision.Verdict {
 		if !failing(v.Compliance) {
 			v.Settings = nil
 		}
+	}
+	if later {
+		obscure(&v, row, decides)
 	}
 	if !newer {
 		v.Lifecycle = decision.GraverLifecycle(v.Lifecycle, row.Lifecycle)
@@ -186,20 +190,47 @@ func join(known, row *decision.Verdict) decision.Verdict {
 		if row.Updated == decision.No {
 			v.Updated = decision.No // a patch level grows old by itself
 		}
-		return v
+	} else {
+		v.LastCheckIn = row.LastCheckIn
+		renew(&v.Lifecycle, row.Lifecycle)
+		renew(&v.Jailbroken, row.Jailbroken)
+		renew(&v.Encrypted, row.Encrypted)
+		renew(&v.Supervised, row.Supervised)
+		renew(&v.Updated, row.Updated)
+		renew(&v.Ownership, row.Ownership)
+		renew(&v.OSVersion, row.OSVersion)
+		renew(&v.Name, row.Name)
+		renew(&v.OwnerID, row.OwnerID)
+		renew(&v.OwnerUPN, row.OwnerUPN)
 	}
-	v.LastCheckIn = row.LastCheckIn
-	renew(&v.Lifecycle, row.Lifecycle)
-	renew(&v.Jailbroken, row.Jailbroken)
-	renew(&v.Encrypted, row.Encrypted)
-	renew(&v.Supervised, row.Supervised)
-	renew(&v.Updated, row.Updated)
-	renew(&v.Ownership, row.Ownership)
-	renew(&v.OSVersion, row.OSVersion)
-	renew(&v.Name, row.Name)
-	renew(&v.OwnerID, row.OwnerID)
-	renew(&v.OwnerUPN, row.OwnerUPN)
+	v.Unreadable = unread(v.Unreadable, &v.Device)
 	return v
+}
+
+// obscure takes back good news of a full record about which a later row says what
+// cannot be read. Bad news stays.
+func obscure(v, row *decision.Verdict, decides bool) {
+	lost := row.Unreadable
+	if lost.Has(decision.FactCompliance) && decides && good(v.Compliance) {
+		v.Compliance, v.GraceUntil = decision.ComplianceUnknown, time.Time{}
+	}
+	if lost.Has(decision.FactLifecycle) && !ends(v.Lifecycle) {
+		v.Lifecycle = decision.LifecycleUnknown
+	}
+	for f, have := range map[decision.Fact]*decision.Tri{
+		decision.FactEncrypted: &v.Encrypted, decision.FactSupervised: &v.Supervised, decision.FactUpdated: &v.Updated,
+	} {
+		if lost.Has(f) && *have == decision.Yes {
+			*have = decision.Unknown
+		}
+	}
+	if lost.Has(decision.FactJailbroken) && v.Jailbroken == decision.No {
+		v.Jailbroken = decision.Unknown
+	}
+	// What a row says about the owner, the system and who decides does not count
+	// against the record.
+	v.Unreadable |= lost & decision.Facts(decision.FactCompliance, decision.FactLifecycle, decision.FactEncrypted,
+		decision.FactSupervised, decision.FactUpdated, decision.FactJailbroken)
 }
 
 // renew takes what is known.

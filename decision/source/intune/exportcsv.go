@@ -143,7 +143,7 @@ func findColumns(header []string) ([]int, error) {
 func (r *record) fill(fields []string, at []int) {
 	for i, c := range columns {
 		if at[i] >= 0 {
-			c.at(r).s = fields[at[i]]
+			*c.at(r) = text{s: fields[at[i]], given: true}
 		}
 	}
 }

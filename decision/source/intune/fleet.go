@@ -49,12 +49,31 @@ func (f *fleet) get(own decision.Key) (decision.Verdict, bool) {
 	return decision.Verdict{}, false
 }
 
-// put adds or replaces a record and reports whether that changed anything. A
-// record older than what is known is left out.
+// outdated reports whether a record about the same device is older than another one
+// and may be left out. Bad news may not: a date can be wrong, and an answer may come
+// from a server that lags behind, so the next answer decides. Nor may a record whose
+// date is unknown.
+func outdated(v, known *decision.Verdict) bool {
+	return !v.LastCheckIn.IsZero() && v.LastCheckIn.Before(known.LastCheckIn) && !worse(v, known)
+}
+
+// worse reports whether a record has bad news that another one lacks.
+func worse(v, known *decision.Verdict) bool {
+	return fails(v.Compliance) && !fails(known.Compliance) ||
+		v.Compliance == decision.InGracePeriod && known.Compliance == decision.Compliant ||
+		v.Lifecycle != decision.LifecycleActive && decision.GraverLifecycle(known.Lifecycle, v.Lifecycle) != known.Lifecycle ||
+		v.Jailbroken == decision.Yes && known.Jailbroken != decision.Yes ||
+		v.Encrypted == decision.No && known.Encrypted != decision.No ||
+		v.Updated == decision.No && known.Updated != decision.No ||
+		v.Risk > max(known.Risk, decision.LevelNone)
+}
+
+// put adds or replaces a record and reports whether that changed anything. One that is
+// outdated is left out.
 func (f *fleet) put(v decision.Verdict) (changed bool) {
 	own := v.Keys[0]
 	if old, ok := f.get(own); ok {
-		if !v.LastCheckIn.IsZero() && v.LastCheckIn.Before(old.LastCheckIn) || reflect.DeepEqual(old, v) {
+		if outdated(&v, &old) || reflect.DeepEqual(old, v) {
 			return false
 		}
 	}

@@ -114,7 +114,10 @@ func TestFleetPut(t *testing.T) {
 		want bool
 	}{
 		{"the same", dev(1, 11, "A", 5, decision.Compliant), false},
-		{"an older one", dev(1, 11, "A", 6, decision.NonCompliant), false},
+		{"an older one", dev(1, 11, "A", 6, decision.Compliant), false},
+		{"an older one that knows nothing", dev(1, 11, "A", 6, decision.ComplianceUnknown), false},
+		{"an older one with bad news", dev(1, 11, "A", 6, decision.NonCompliant), true},
+		{"the first one again", dev(1, 11, "A", 5, decision.Compliant), true},
 		{"another verdict at the same time", dev(1, 11, "A", 5, decision.NonCompliant), true},
 		{"that again", dev(1, 11, "A", 5, decision.NonCompliant), false},
 		{"a newer one", dev(1, 11, "A", 4, decision.Compliant), true},
@@ -132,6 +135,67 @@ func TestFleetPut(t *testing.T) {
 	undated.LastCheckIn = time.Time{}
 	if !f.put(undated) {
 		t.Error("a record that lost its date is left out")
+	}
+}
+
+// TestWorse: what counts as bad news that a record may not be left out for.
+func TestWorse(t *testing.T) {
+	fine := decision.Device{
+		Compliance: decision.Compliant, Lifecycle: decision.LifecycleActive, Jailbroken: decision.No,
+		Encrypted: decision.Yes, Updated: decision.Yes, Risk: decision.LevelNone,
+	}
+	tests := []struct {
+		name   string
+		change func(*decision.Device)
+		want   bool
+	}{
+		{"the same", func(*decision.Device) {}, false},
+		{"nothing known", func(d *decision.Device) { *d = decision.Device{} }, false},
+		{"noncompliant", func(d *decision.Device) { d.Compliance = decision.NonCompliant }, true},
+		{"in grace", func(d *decision.Device) { d.Compliance = decision.InGracePeriod }, true},
+		{"not evaluated", func(d *decision.Device) { d.Compliance = decision.ComplianceNotEvaluated }, false},
+		{"wiped", func(d *decision.Device) { d.Lifecycle = decision.LifecycleWiping }, true},
+		{"jailbroken", func(d *decision.Device) { d.Jailbroken = decision.Yes }, true},
+		{"not encrypted", func(d *decision.Device) { d.Encrypted = decision.No }, true},
+		{"not updated", func(d *decision.Device) { d.Updated = decision.No }, true},
+		{"low risk", func(d *decision.Device) { d.Risk = decision.LevelLow }, true},
+	}
+	for _, test := range tests {
+		d := fine
+		test.change(&d)
+		a, b := decision.Verdict{Device: d}, decision.Verdict{Device: fine}
+		if got := worse(&a, &b); got != test.want {
+			t.Errorf("%s is worse: %v, want %v", test.name, got, test.want)
+		}
+		if worse(&b, &a) {
+			t.Errorf("fine is worse than %s", test.name)
+		}
+	}
+}
+
+// TestUndatedRecord: of two records of a device one whose date cannot be read is the
+// newest if it has bad news, and the oldest if not.
+func TestUndatedRecord(t *testing.T) {
+	undated := func(c decision.Compliance) decision.Verdict {
+		v := dev(1, 11, "", 0, c)
+		v.LastCheckIn, v.Unreadable = time.Time{}, decision.Facts(decision.FactCheckIn)
+		return v
+	}
+	never := dev(1, 11, "", 0, decision.NonCompliant)
+	never.LastCheckIn = time.Time{}
+	dated := dev(2, 11, "", 1, decision.Compliant)
+	for name, test := range map[string]struct {
+		v    decision.Verdict
+		want bool
+	}{
+		"bad":              {undated(decision.NonCompliant), true},
+		"good":             {undated(decision.Compliant), false},
+		"unknown":          {undated(decision.ComplianceUnknown), false},
+		"never checked in": {never, false},
+	} {
+		if got := better(&test.v, &dated); got != test.want || better(&dated, &test.v) == got {
+			t.Errorf("%s: believed %v, want %v", name, got, test.want)
+		}
 	}
 }
 

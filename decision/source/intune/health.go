@@ -42,6 +42,8 @@ type health struct {
 type facets struct {
 	antivirus, malware, secureBoot, encrypted decision.Tri
 	risk                                      decision.Level
+	floor                                     bool // of the risk
+	unreadable                                decision.FactSet
 }
 
 // healths remembers computers by Intune id. Nil: nothing is asked for.
@@ -54,7 +56,8 @@ func asksHealth(v *decision.Verdict) bool {
 }
 
 // note gives a record what is known besides it, and remembers to ask if nothing is.
-func (h healths) note(v *decision.Verdict, now time.Time) {
+// An outdated record is one that the fleet does not take.
+func (h healths) note(v *decision.Verdict, outdated bool, now time.Time) {
 	id := v.Keys[0].Value
 	switch {
 	case h == nil:
@@ -68,8 +71,8 @@ func (h healths) note(v *decision.Verdict, now time.Time) {
 		known = &health{}
 		h[id] = known
 	}
-	own := facets{encrypted: v.Encrypted, risk: v.Risk}
-	if v.LastCheckIn.Before(known.seen) { // an old page: the fleet does not take it either
+	own := facets{encrypted: v.Encrypted, risk: v.Risk, floor: v.RiskFloor, unreadable: v.Unreadable}
+	if outdated {
 		old := *known
 		old.own = own
 		old.facets(now).give(v)
@@ -96,7 +99,8 @@ func (h healths) prune(f *fleet) {
 }
 
 func (f facets) give(v *decision.Verdict) {
-	v.Antivirus, v.Malware, v.SecureBoot, v.Encrypted, v.Risk = f.antivirus, f.malware, f.secureBoot, f.encrypted, f.risk
+	v.Antivirus, v.Malware, v.SecureBoot, v.Encrypted = f.antivirus, f.malware, f.secureBoot, f.encrypted
+	v.Risk, v.RiskFloor, v.Unreadable = f.risk, f.floor, f.unreadable
 }
 
 // facets are the facts as of now. A good answer has two ages, that of the question
@@ -119,7 +123,10 @@ func (h *health) facets(now time.Time) facets {
 	f.antivirus = good(p.antivirus, decision.Yes, reported)
 	f.malware = good(p.malware, decision.No, reported)
 	if f.malware == decision.Yes {
-		f.risk = max(f.risk, p.risk) // never less: no malware is no word on other threats
+		// Never less: no malware is no word on other threats, and malware none that
+		// there is nothing worse.
+		f.floor = f.floor || f.risk == decision.LevelUnknown
+		f.risk = max(f.risk, p.risk)
 	}
 	f.secureBoot = good(a.secureBoot, decision.Yes, attested)
 	switch locked := good(a.bitLocker, decision.Yes, attested); {
@@ -127,6 +134,16 @@ func (h *health) facets(now time.Time) facets {
 		f.encrypted = locked
 	case locked == decision.No && attested: // an old one may be mended since
 		f.encrypted = decision.No
+	case f.encrypted == decision.Yes && a.unreadable.Has(decision.FactEncrypted):
+		f.encrypted = decision.Unknown // the record's yes is no answer to that
+	}
+	f.unreadable |= p.unreadable | a.unreadable
+	for fact, is := range map[decision.Fact]decision.Tri{
+		decision.FactAntivirus: f.antivirus, decision.FactMalware: f.malware, decision.FactSecureBoot: f.secureBoot, decision.FactEncrypted: f.encrypted,
+	} {
+		if is != decision.Unknown {
+			f.unreadable &^= decision.Facts(fact)
+		}
 	}
 	return f
 }

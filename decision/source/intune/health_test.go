@@ -198,33 +198,33 @@ func TestHealthFails(t *testing.T) {
 }
 
 // TestDeafPlatform: a level that a partner left behind which is not connected any
-// more is none, unless it was bad.
+// more is only the least that it can be.
 func TestDeafPlatform(t *testing.T) {
 	clock := time.Now()
 	r := start(t, emulator.Options{}, Options{Now: func() time.Time { return clock }})
 	good, bad := r.find(t, emulator.CaseHealthy), r.find(t, emulator.CaseMalware)
-	switched := func(change func(f *emulator.Fleet)) func(t *testing.T, risk, worse decision.Level, sensor decision.Sensor) {
+	switched := func(change func(f *emulator.Fleet)) func(t *testing.T, floor bool, sensor decision.Sensor) {
 		r.ms.Update(change)
 		clock = clock.Add(20 * time.Minute)
 		table := r.sync(t)
-		return func(t *testing.T, risk, worse decision.Level, sensor decision.Sensor) {
+		return func(t *testing.T, floor bool, sensor decision.Sensor) {
 			t.Helper()
 			if table == nil {
 				t.Fatal("nothing changed")
 			}
-			if v := verdict(t, table, good); v.Risk != risk || v.Sensor != sensor {
-				t.Errorf("good level: risk %s, sensor %s, want %s, %s", v.Risk, v.Sensor, risk, sensor)
+			if v := verdict(t, table, good); v.Risk != decision.LevelNone || v.RiskFloor != floor || v.Sensor != sensor {
+				t.Errorf("good level: risk %s, floor %v, sensor %s, want floor %v, %s", v.Risk, v.RiskFloor, v.Sensor, floor, sensor)
 			}
-			if v := verdict(t, table, bad); v.Risk != worse {
-				t.Errorf("bad level: risk %s, want %s", v.Risk, worse)
+			if v := verdict(t, table, bad); v.Risk != decision.LevelHigh || v.RiskFloor != floor {
+				t.Errorf("bad level: risk %s, floor %v, want floor %v", v.Risk, v.RiskFloor, floor)
 			}
 		}
 	}
 	connectors := func(f *emulator.Fleet) *emulator.Connector { return f.Connectors[0] }
-	switched(func(*emulator.Fleet) {})(t, decision.LevelNone, decision.LevelHigh, decision.SensorActive)
-	switched(func(f *emulator.Fleet) { connectors(f).Windows = false })(t, decision.LevelUnknown, decision.LevelHigh, decision.SensorDeactivated)
-	switched(func(f *emulator.Fleet) { connectors(f).Windows = true })(t, decision.LevelNone, decision.LevelHigh, decision.SensorActive)
-	switched(func(f *emulator.Fleet) { connectors(f).State = "available" })(t, decision.LevelUnknown, decision.LevelHigh, decision.SensorDeactivated)
-	switched(func(f *emulator.Fleet) { connectors(f).State = "unresponsive" })(t, decision.LevelUnknown, decision.LevelHigh, decision.SensorUnresponsive)
-	switched(func(f *emulator.Fleet) { f.Connectors = nil })(t, decision.LevelUnknown, decision.LevelHigh, decision.SensorDeactivated)
+	switched(func(*emulator.Fleet) {})(t, false, decision.SensorActive)
+	switched(func(f *emulator.Fleet) { connectors(f).Windows = false })(t, true, decision.SensorDeactivated)
+	switched(func(f *emulator.Fleet) { connectors(f).Windows = true })(t, false, decision.SensorActive)
+	switched(func(f *emulator.Fleet) { connectors(f).State = "available" })(t, true, decision.SensorDeactivated)
+	switched(func(f *emulator.Fleet) { connectors(f).State = "unresponsive" })(t, true, decision.SensorUnresponsive)
+	switched(func(f *emulator.Fleet) { f.Connectors = nil })(t, true, decision.SensorDeactivated)
 }

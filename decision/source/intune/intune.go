@@ -59,12 +59,14 @@ const (
 	defaultReasons     = 50
 	defaultExportAbove = 20_000
 
-	overlap        = 5 * time.Minute  // of two polls: clocks differ, and records become visible late
-	connectorsAge  = 15 * time.Minute // how often connectors are read
-	barredFor      = 15 * time.Minute // what lacks a permission waits so long
-	pagedEvery     = 24 * time.Hour   // exports never replace all paged listings
-	futureLimit    = 24 * time.Hour   // a later date about a device is a wrong clock
-	defaultCheckIn = 30 * 24 * time.Hour
+	overlap         = 5 * time.Minute  // of two polls: clocks differ, and records become visible late
+	connectorsAge   = 15 * time.Minute // how often connectors are read
+	connectorsTrust = 24 * time.Hour   // so long, what was read of them last counts
+	barredFor       = 15 * time.Minute // what lacks a permission waits so long
+	pagedEvery      = 24 * time.Hour   // exports never replace all paged listings
+	clockSkew       = 5 * time.Minute  // between the service and the gateway
+	futureLimit     = 24 * time.Hour   // a later date that a device gave is a wrong clock
+	defaultCheckIn  = 30 * 24 * time.Hour
 )
 
 // Source is Intune as a point of information. It lists its devices and can be
@@ -87,6 +89,8 @@ type Source struct {
 	during map[decision.Key]*decision.Verdict
 	// fullDue and pagedDue ask for a complete listing, and for one that is paged.
 	fullDue, pagedDue bool
+	// askedConnectors is true once connectors were asked for.
+	askedConnectors bool
 	// skipFailing is true while noncompliant devices are too many to poll.
 	skipFailing                     bool
 	lastFull, lastPaged, lastListed time.Time

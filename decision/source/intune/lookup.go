@@ -33,6 +33,7 @@ func (s *Source) lookup(ctx context.Context, key decision.Key) (v decision.Verdi
 	own := s.decoder()
 	d := &own
 	defer func() { s.addOdd(d) }()
+	s.firstConnectors(ctx, d)
 	switch key.Kind {
 	case decision.KindIntune:
 		v, err = s.byID(ctx, d, key)

@@ -121,8 +121,8 @@ func TestStrictDefault(t *testing.T) {
 	}
 }
 
-// TestSilentConnector checks that a threat partner that falls silent takes back
-// its good words, and gets them back when it speaks again.
+// TestSilentConnector checks that the words of a threat partner that falls silent are
+// only the least that can be, until it speaks again.
 func TestSilentConnector(t *testing.T) {
 	clock := time.Now()
 	r := start(t, emulator.Options{}, Options{Now: func() time.Time { return clock }})
@@ -139,16 +139,16 @@ func TestSilentConnector(t *testing.T) {
 		clock = clock.Add(20 * time.Minute)
 	}
 	set("enabled")
-	if v := verdict(t, r.sync(t), d); v.Risk != decision.LevelNone {
-		t.Fatalf("risk is %s", v.Risk)
+	if v := verdict(t, r.sync(t), d); v.Risk != decision.LevelNone || v.RiskFloor {
+		t.Fatalf("risk is %s, floor %v", v.Risk, v.RiskFloor)
 	}
 	set("unresponsive")
 	table := r.sync(t)
 	if table == nil {
 		t.Fatal("nothing changed")
 	}
-	if v := verdict(t, table, d); v.Risk != decision.LevelUnknown || v.Sensor != decision.SensorUnresponsive {
-		t.Errorf("silent partner: risk %s, sensor %s", v.Risk, v.Sensor)
+	if v := verdict(t, table, d); v.Risk != decision.LevelNone || !v.RiskFloor || v.Sensor != decision.SensorUnresponsive {
+		t.Errorf("silent partner: risk %s, floor %v, sensor %s", v.Risk, v.RiskFloor, v.Sensor)
 	}
 	if names := r.Stats().SilentPlatforms; len(names) == 0 {
 		t.Error("no platform is reported silent")
@@ -157,8 +157,54 @@ func TestSilentConnector(t *testing.T) {
 		t.Errorf("counters: %+v", c)
 	}
 	set("enabled")
-	if table = r.sync(t); table == nil || verdict(t, table, d).Risk != decision.LevelNone {
+	if table = r.sync(t); table == nil || verdict(t, table, d).RiskFloor {
 		t.Error("the partner speaks again and nobody listens")
+	}
+}
+
+// TestUnheardConnector: where connectors cannot be read, and where the last time is too
+// long ago, every level is only the least that it can be.
+func TestUnheardConnector(t *testing.T) {
+	clock := time.Now()
+	r := connect(t, emulator.Options{}, Options{Now: func() time.Time { return clock }})
+	d := r.find(t, emulator.CaseHealthy)
+	is := func(name string, floor bool, v decision.Verdict) {
+		t.Helper()
+		if v.Risk != decision.LevelNone || v.RiskFloor != floor || (v.Sensor == decision.SensorActive) == floor {
+			t.Errorf("%s: risk %s, floor %v, sensor %s, want floor %v", name, v.Risk, v.RiskFloor, v.Sensor, floor)
+		}
+	}
+	const route = "graph/mobileThreatDefenseConnectors"
+	clear := r.ms.Fail(route, emulator.Fault{Kind: emulator.Status, Status: 403})
+	v, err := r.Lookup(t.Context(), entraKey(d.EntraID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	is("look-up without the permission", true, v)
+	is("sweep without the permission", true, verdict(t, r.sync(t), d))
+	clear()
+	clock = clock.Add(20 * time.Minute)
+	is("granted", false, verdict(t, r.sync(t), d))
+	r.ms.Fail(route, emulator.Fault{Kind: emulator.Garbage})
+	clock = clock.Add(20 * time.Minute)
+	if r.sync(t) != nil {
+		t.Error("one failed read changes devices")
+	}
+	clock = clock.Add(connectorsTrust)
+	is("not heard for a day", true, verdict(t, r.sync(t), d))
+}
+
+// TestFirstLookup: a look-up before the first listing knows whether partners speak.
+func TestFirstLookup(t *testing.T) {
+	r := start(t, emulator.Options{}, Options{})
+	for range 2 {
+		v, err := r.Lookup(t.Context(), entraKey(r.find(t, emulator.CaseHealthy).EntraID))
+		if err != nil || v.Risk != decision.LevelNone || v.RiskFloor {
+			t.Errorf("risk %s, floor %v, %v", v.Risk, v.RiskFloor, err)
+		}
+	}
+	if n := r.ms.Calls()["graph/mobileThreatDefenseConnectors"]; n != 1 {
+		t.Errorf("connectors are read %d times", n)
 	}
 }
 

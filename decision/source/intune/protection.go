@@ -17,47 +17,61 @@ type protection struct {
 	reported  time.Time // when the device said so; zero: nobody knows
 	// look is true if the list of what was found must be read to tell.
 	look bool
+	// unreadable are the facts about which something was said that cannot be read.
+	unreadable decision.FactSet
 	// pending is true if something waits for a person: without a list that tells
 	// what, nobody knows whether the device is clean.
 	pending bool
 }
 
-// The flags of productStatus that mean that the antivirus does not do its work, and
-// those of deviceState. Both are sets, written with commas.
+// The flags of productStatus, true for those that mean that the antivirus does not do
+// its work, and those of deviceState. Both are sets, written with commas.
 var (
-	brokenProduct = map[string]bool{
+	productStates = map[string]bool{
 		"servicenotrunning": true, "servicestartedwithoutmalwareprotection": true, "productexpired": true,
 		"avsignaturesoutofdate": true, "assignaturesoutofdate": true,
-	}
-	// otherProduct are the flags that say nothing against it (Graph
-	// windowsDefenderProductStatus).
-	otherProduct = map[string]bool{
-		"nostatus": true, "nostatusflagsset": true, "pendingfullscanduetothreataction": true, "pendingrebootduetothreataction": true,
-		"pendingmanualstepsduetothreataction": true, "noquickscanhappenedforspecifiedperiod": true, "nofullscanhappenedforspecifiedperiod": true,
-		"systeminitiatedscaninprogress": true, "systeminitiatedcleaninprogress": true, "samplespendingsubmission": true,
-		"productrunninginevaluationmode": true, "productrunninginnongenuinemode": true, "offlinescanrequired": true,
-		"serviceshutdownaspartofsystemshutdown": true, "threatremediationfailedcritically": true, "threatremediationfailednoncritically": true,
-		"platformoutofdate": true, "platformupdateinprogress": true, "platformabouttobeoutdated": true,
-		"signatureorplatformendoflifeispastorisimpending": true, "windowssmodesignaturesinuseonnonwin10sinstall": true,
+
+		"nostatus": false, "nostatusflagsset": false,
+		"pendingfullscanduetothreataction": false, "pendingrebootduetothreataction": false, "pendingmanualstepsduetothreataction": false,
+		"noquickscanhappenedforspecifiedperiod": false, "nofullscanhappenedforspecifiedperiod": false, "offlinescanrequired": false,
+		"systeminitiatedscaninprogress": false, "systeminitiatedcleaninprogress": false, "samplespendingsubmission": false,
+		"productrunninginevaluationmode": false, "productrunninginnongenuinemode": false, "serviceshutdownaspartofsystemshutdown": false,
+		"threatremediationfailedcritically": false, "threatremediationfailednoncritically": false,
+		"platformoutofdate": false, "platformupdateinprogress": false, "platformabouttobeoutdated": false,
+		"signatureorplatformendoflifeispastorisimpending": false, "windowssmodesignaturesinuseonnonwin10sinstall": false,
 	}
 	deviceStates = map[string]bool{
 		"clean": true, "fullscanpending": true, "rebootpending": true, "manualstepspending": true, "offlinescanpending": true, "critical": true,
 	}
 )
 
-// flags reads a set of flags, reduced by fold. Nil: there is none.
-func (d *decoder) flags(field string, t text) map[string]bool {
+// flags reads a set of flags, and counts those that are not in known. clear is false if
+// there is one, or no text. Nil: there is none.
+func flags(d *decoder, field string, t text, known map[string]bool) (set map[string]bool, clear bool) {
 	if t.wrong {
 		d.odd(field, "wrong type")
 	}
 	if t.wrong || strings.TrimSpace(t.s) == "" {
-		return nil
+		return nil, !t.wrong
 	}
-	set := map[string]bool{}
+	set, clear = map[string]bool{}, true
 	for f := range strings.SplitSeq(t.s, ",") {
-		set[fold(f)] = true
+		f = strings.ToLower(strings.TrimSpace(f))
+		if _, ok := known[f]; !ok {
+			d.odd(field, "unknown value")
+			clear = false
+		}
+		set[f] = true
 	}
-	return set
+	return set, clear
+}
+
+// switched reads a flag that the antivirus may leave out.
+func switched(d *decoder, field string, f flag) decision.Tri {
+	if f.wrong {
+		d.odd(field, "wrong type")
+	}
+	return f.is
 }
 
 func parseProtection(d *decoder, body []byte) (protection, error) {
@@ -72,51 +86,32 @@ func parseProtection(d *decoder, body []byte) (protection, error) {
 	if err := json.Unmarshal(body, &wire); err != nil || len(body) == 0 || body[0] != '{' {
 		return protection{}, errors.New("protection state is no JSON object")
 	}
-	p := protection{reported: d.date("lastReportedDateTime", wire.Reported)}
-	if p.reported.After(d.now.Add(futureLimit)) {
-		d.odd("lastReportedDateTime", "in the future")
-		p.reported = time.Time{}
-	}
-	for field, f := range map[string]flag{
-		"malwareProtectionEnabled": wire.Malware, "realTimeProtectionEnabled": wire.RealTime, "signatureUpdateOverdue": wire.Signature,
-	} {
-		if f.wrong {
-			d.odd(field, "wrong type")
-		}
-	}
-	product, state := d.flags("productStatus", wire.Product), d.flags("deviceState", wire.State)
-	strange := wire.Product.wrong // something about the product that nobody understands
+	d.take() // of another record
+	p := protection{reported: d.reported("lastReportedDateTime", wire.Reported)}
+	product, productClear := flags(d, "productStatus", wire.Product, productStates)
+	state, stateClear := flags(d, "deviceState", wire.State, deviceStates)
+	malware, realTime := switched(d, "malwareProtectionEnabled", wire.Malware), switched(d, "realTimeProtectionEnabled", wire.RealTime)
+	overdue := switched(d, "signatureUpdateOverdue", wire.Signature)
+	broken := malware == decision.No || realTime == decision.No || overdue == decision.Yes
 	for f := range product {
-		if !brokenProduct[f] && !otherProduct[f] {
-			d.odd("productStatus", "unknown value")
-			strange = true
-		}
-	}
-	broken := wire.Malware.is == decision.No || wire.RealTime.is == decision.No || wire.Signature.is == decision.Yes
-	for f := range product {
-		broken = broken || brokenProduct[f]
+		broken = broken || productStates[f]
 	}
 	switch {
 	case broken:
 		p.antivirus = decision.No
-	case !strange && wire.Malware.is == decision.Yes && wire.RealTime.is == decision.Yes && wire.Signature.is == decision.No:
+	case malware == decision.Yes && realTime == decision.Yes && overdue == decision.No && productClear:
 		p.antivirus = decision.Yes
-	}
-	for f := range state {
-		if !deviceStates[f] {
-			d.odd("deviceState", "unknown value")
-			p.pending = true
-		}
 	}
 	switch {
 	case state["critical"], product["threatremediationfailedcritically"]:
 		p.malware, p.risk = decision.Yes, decision.LevelHigh
-	case len(state) == 1 && state["clean"]:
+	case len(state) == 1 && state["clean"] && productClear:
 		p.malware = decision.No
-	case state != nil:
+	case state != nil, !stateClear:
 		p.look = true
-		p.pending = p.pending || state["manualstepspending"] || state["offlinescanpending"]
+		p.pending = state["manualstepspending"] || state["offlinescanpending"] || !stateClear || !productClear
 	}
+	p.unreadable = d.take()
 	return p, nil
 }
 
@@ -152,8 +147,11 @@ func (p *protection) addMalware(d *decoder, body []byte) error {
 	if err := json.Unmarshal(body, &wire); err != nil || wire.Value == nil {
 		return errors.New(`list of malware has no "value"`)
 	}
+	if p.malware == decision.Yes {
+		return nil // the state says enough
+	}
 	p.malware = decision.No
-	if p.pending && len(*wire.Value) == 0 || wire.Next != "" {
+	if p.pending && len(*wire.Value) == 0 || wire.Next != "" || p.unreadable.Has(decision.FactMalware) {
 		p.malware = decision.Unknown
 	}
 	for _, m := range *wire.Value {
@@ -168,5 +166,6 @@ func (p *protection) addMalware(d *decoder, body []byte) error {
 			p.malware, p.risk = decision.Yes, max(p.risk, t.risk)
 		}
 	}
+	p.unreadable |= d.take()
 	return nil
 }

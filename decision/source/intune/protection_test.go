@@ -169,12 +169,12 @@ func TestHealthAges(t *testing.T) {
 		want facets
 	}{
 		{"never asked", health{own: facets{encrypted: yes, risk: decision.LevelLow}}, facets{encrypted: yes, risk: decision.LevelLow}},
-		{"good", health{asked: ago(time.Hour), protection: fine, attestation: locked}, facets{yes, no, yes, yes, decision.LevelUnknown}},
+		{"good", health{asked: ago(time.Hour), protection: fine, attestation: locked}, facets{antivirus: yes, malware: no, secureBoot: yes, encrypted: yes}},
 		{"good, asked yesterday", health{asked: ago(day), protection: fine, attestation: locked}, facets{}},
 		{"good, reported last week", health{asked: ago(time.Hour), protection: aged(fine, 8*day)}, facets{}},
 		{"good, nobody knows when", health{asked: ago(time.Hour), protection: protection{antivirus: yes, malware: no}, attestation: attestation{secureBoot: yes}}, facets{}},
-		{"bad", health{asked: ago(time.Hour), protection: ill, attestation: open}, facets{no, yes, no, no, decision.LevelHigh}},
-		{"bad, long ago", health{asked: ago(3 * day), protection: aged(ill, 9*day)}, facets{antivirus: no, malware: yes, risk: decision.LevelHigh}},
+		{"bad", health{asked: ago(time.Hour), protection: ill, attestation: open}, facets{antivirus: no, malware: yes, secureBoot: no, encrypted: no, risk: decision.LevelHigh, floor: true}},
+		{"bad, long ago", health{asked: ago(3 * day), protection: aged(ill, 9*day)}, facets{antivirus: no, malware: yes, risk: decision.LevelHigh, floor: true}},
 		{"no malware takes no risk away", health{asked: ago(time.Hour), protection: fine, own: facets{risk: decision.LevelMedium}}, facets{antivirus: yes, malware: no, risk: decision.LevelMedium}},
 		{"malware beside a good level", health{asked: ago(time.Hour), protection: ill, own: facets{risk: decision.LevelNone}}, facets{antivirus: no, malware: yes, risk: decision.LevelHigh}},
 		{"malware beside compromised", health{asked: ago(time.Hour), protection: ill, own: facets{risk: decision.LevelCompromised}}, facets{antivirus: no, malware: yes, risk: decision.LevelCompromised}},

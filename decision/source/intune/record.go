@@ -1,12 +1,10 @@
 package intune
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 )
@@ -16,26 +14,6 @@ const selected = "id,azureADDeviceId,deviceName,userId,userPrincipalName,complia
 	"complianceGracePeriodExpirationDateTime,managementAgent,managementState,managedDeviceOwnerType," +
 	"deviceRegistrationState,isEncrypted,jailBroken,isSupervised,operatingSystem,osVersion,model," +
 	"androidSecurityPatchLevel,partnerReportedThreatState,lastSyncDateTime,configurationManagerClientEnabledFeatures,serialNumber"
-
-// text is a JSON string; whatever else Graph may send does not spoil the record.
-type text struct {
-	s     string
-	wrong bool // there was a value, of another type
-}
-
-// UnmarshalJSON implements json.Unmarshaler. It never fails.
-func (t *text) UnmarshalJSON(b []byte) error {
-	*t = text{}
-	switch n := len(b); {
-	case n < 2 || b[0] != '"':
-		t.wrong = string(b) != "null"
-	case bytes.IndexByte(b, '\\') < 0 && utf8.Valid(b): // nearly all: nothing to decode
-		t.s = string(b[1 : n-1])
-	default:
-		t.wrong = json.Unmarshal(b, &t.s) != nil
-	}
-	return nil
-}
 
 // record is a Graph managedDevice, or a row of the export, as text.
 type record struct {
@@ -65,63 +43,20 @@ type record struct {
 	encrypted, supervised text // as an export writes them
 }
 
-// flag is a JSON boolean or null.
-type flag struct {
-	is    decision.Tri
-	wrong bool
-}
-
-// UnmarshalJSON implements json.Unmarshaler. It never fails.
-func (f *flag) UnmarshalJSON(b []byte) error {
-	*f = flag{}
-	switch string(b) {
-	case "true":
-		f.is = decision.Yes
-	case "false":
-		f.is = decision.No
-	case "null":
-	default:
-		f.wrong = true
-	}
-	return nil
-}
-
-// loads says whether Intune owns the workload of compliance policies.
-type loads struct {
-	compliance decision.Tri
-	wrong      bool
-}
-
-// UnmarshalJSON implements json.Unmarshaler. It never fails.
-func (l *loads) UnmarshalJSON(b []byte) error {
-	var v struct {
-		Compliance flag `json:"compliancePolicy"`
-	}
-	err := json.Unmarshal(b, &v)
-	*l = loads{compliance: v.Compliance.is, wrong: err != nil || v.Compliance.wrong}
-	return nil
-}
-
 var errNoID = errors.New("record has no usable device id")
 
 // decoder turns records into verdicts. It is not safe for concurrent use.
 type decoder struct {
 	now    time.Time
 	fields map[string]int // values that could not be used, by field and reason
-	export bool           // the rows come from an export, which lacks some fields
+	// lost are the facts that such a value of the record at hand bears on.
+	lost   decision.FactSet
+	export bool // the rows come from an export, which lacks some fields
 	// patchWithin is Options.PatchWithin.
 	patchWithin time.Duration
 }
 
 func (s *Source) decoder() decoder { return decoder{now: s.o.Now(), patchWithin: s.o.PatchWithin} }
-
-// odd counts a value that could not be used. Both parts are from closed sets.
-func (d *decoder) odd(field, why string) {
-	if d.fields == nil {
-		d.fields = map[string]int{}
-	}
-	d.fields[field+": "+why]++
-}
 
 func (d *decoder) decode(raw []byte) (decision.Verdict, error) {
 	var r record
@@ -129,22 +64,6 @@ func (d *decoder) decode(raw []byte) (decision.Verdict, error) {
 		return decision.Verdict{}, errors.New("record is no JSON object")
 	}
 	return d.verdict(&r)
-}
-
-// word looks up an enumeration. Graph has no null there, so null is odd too.
-func word[T any](d *decoder, words map[string]T, field string, t text) (v T) {
-	switch {
-	case t.wrong:
-		d.odd(field, "wrong type")
-	case t.s == "":
-		d.odd(field, "empty")
-	default:
-		var ok bool
-		if v, ok = words[fold(t.s)]; !ok {
-			d.odd(field, "unknown value")
-		}
-	}
-	return v
 }
 
 // plain is text that may be empty.
@@ -171,6 +90,7 @@ func (d *decoder) verdict(r *record) (decision.Verdict, error) {
 	if !ok || r.ID.wrong {
 		return v, errNoID
 	}
+	d.lost = 0
 	v.Keys = make([]decision.Key, 1, 3)
 	v.Keys[0] = own
 	d.otherKeys(&v, r)
@@ -182,8 +102,7 @@ func (d *decoder) verdict(r *record) (decision.Verdict, error) {
 	d.system(&v, r)
 	v.LastCheckIn = d.checkIn(r.LastSync)
 	v.Ownership = word(d, ownershipWords, "managedDeviceOwnerType", r.Ownership)
-	v.Lifecycle = decision.GraverLifecycle(word(d, stateWords, "managementState", r.State),
-		word(d, registrationWords, "deviceRegistrationState", r.Registration))
+	d.lifecycle(&v, r)
 	if r.Jailbroken.wrong || r.Jailbroken.s != "" { // empty is how Graph spells unknown here
 		v.Jailbroken = word(d, triWords, "jailBroken", r.Jailbroken)
 	}
@@ -202,6 +121,7 @@ func (d *decoder) verdict(r *record) (decision.Verdict, error) {
 	} else if v.Platform == decision.IOS || v.Platform == decision.MacOS {
 		v.Supervised = r.Supervised.is // elsewhere it is always false
 	}
+	v.Unreadable = unread(d.take(), &v.Device)
 	return v, nil
 }
 
@@ -211,6 +131,16 @@ func (d *decoder) truth(field string, t text) decision.Tri {
 		return decision.Unknown
 	}
 	return word(d, triWords, field, t)
+}
+
+// lifecycle joins the two words about the life of a device: the graver counts. One
+// that cannot be read may be graver than any but a stop.
+func (d *decoder) lifecycle(v *decision.Verdict, r *record) {
+	v.Lifecycle = decision.GraverLifecycle(word(d, stateWords, "managementState", r.State),
+		word(d, registrationWords, "deviceRegistrationState", r.Registration))
+	if d.lost.Has(decision.FactLifecycle) && !ends(v.Lifecycle) {
+		v.Lifecycle = decision.LifecycleUnknown
+	}
 }
 
 func (d *decoder) otherKeys(v *decision.Verdict, r *record) {
@@ -233,7 +163,7 @@ func (d *decoder) otherKeys(v *decision.Verdict, r *record) {
 }
 
 func (d *decoder) system(v *decision.Verdict, r *record) {
-	if os := d.plain("operatingSystem", r.OS); os != "" {
+	if os := d.plain("operatingSystem", r.OS); os != "" && !strings.EqualFold(os, "unknown") {
 		p, ok := decision.ParsePlatform(os)
 		if v.Platform = p; !ok {
 			d.odd("operatingSystem", "unknown value")
@@ -254,6 +184,9 @@ func (d *decoder) encrypted(v *decision.Verdict, f flag) decision.Tri {
 	if f.wrong {
 		d.odd("isEncrypted", "wrong type")
 		return decision.Unknown
+	}
+	if f.is == decision.Unknown && !d.export {
+		d.odd("isEncrypted", "empty")
 	}
 	if f.is != decision.No {
 		return f.is
@@ -286,28 +219,44 @@ func (d *decoder) compliance(v *decision.Verdict, r *record) {
 		v.Managed, v.Compliance = decision.Yes, decision.ComplianceDelegated
 	case decision.ChannelPartnerMDM:
 		v.Managed = decision.Yes // the partner's verdict is in the directory
+		d.found(decision.FactCompliance)
 	case decision.ChannelUnknown:
-		if !good(said) {
+		// Of an agent that cannot be read nobody knows whether it leaves the verdict
+		// to somebody else, so only a no is taken.
+		if fails(said) || !good(said) && !d.lost.Has(decision.FactManaged) {
 			v.Compliance = said
 		}
 	case decision.ChannelConfigMgrOnly, decision.ChannelMDEAttach, decision.ChannelEAS, decision.ChannelNone:
 		// Reached without enrolment: Intune evaluates nothing.
+		d.found(decision.FactCompliance)
 	}
-	if v.Compliance == decision.InGracePeriod {
-		v.GraceUntil = d.date("complianceGracePeriodExpirationDateTime", r.Grace)
+	if v.Compliance != decision.InGracePeriod {
+		return
 	}
+	until, ok := d.date("complianceGracePeriodExpirationDateTime", r.Grace)
+	if !ok { // there is an end, and nobody can say when: it may be over
+		v.Compliance = decision.ComplianceUnknown
+	}
+	v.GraceUntil = until
 }
 
 // coManaged reads the verdict about a co-managed device, which is Intune's only
 // if it owns the workload. If nobody says who does, a good word is not taken.
 func (d *decoder) coManaged(said decision.Compliance, w loads) decision.Compliance {
+	const field = "configurationManagerClientEnabledFeatures"
 	switch {
 	case w.compliance == decision.Yes:
 		return said
 	case w.compliance == decision.No:
 		return decision.ComplianceDelegated
+	case w.wrong:
+		d.odd(field, "wrong type")
+		if fails(said) {
+			return said
+		}
+		return decision.ComplianceUnknown
 	case !d.export:
-		d.odd("configurationManagerClientEnabledFeatures", "missing for a co-managed device")
+		d.count(field, "missing for a co-managed device")
 	}
 	if good(said) {
 		return decision.ComplianceDelegated
@@ -318,6 +267,14 @@ func (d *decoder) coManaged(said decision.Compliance, w loads) decision.Complian
 // good reports whether a state lets a device in.
 func good(c decision.Compliance) bool {
 	return c == decision.Compliant || c == decision.InGracePeriod
+}
+
+// fails reports whether a state is a no.
+func fails(c decision.Compliance) bool { return failing(c) && c != decision.InGracePeriod }
+
+// ends reports whether a state stops a device.
+func ends(l decision.Lifecycle) bool {
+	return l == decision.LifecycleRetiring || l == decision.LifecycleWiping || l == decision.LifecycleRevoked
 }
 
 // failing reports whether there are reasons to ask for.

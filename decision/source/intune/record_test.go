@@ -115,8 +115,8 @@ func TestCompliance(t *testing.T) {
 		{"configurationManagerClientMdm", "noncompliant", owns(false), co(decision.ComplianceDelegated)},
 		{"configurationManagerClientMdm", "configManager", owns(false), co(decision.ComplianceDelegated)},
 		{"configurationManagerClientMdm", "compliant", nil, co(decision.ComplianceDelegated)},
-		{"configurationManagerClientMdm", "compliant", owns("true"), co(decision.ComplianceDelegated)},
-		{"configurationManagerClientMdm", "inGracePeriod", "yes", co(decision.ComplianceDelegated)},
+		{"configurationManagerClientMdm", "compliant", owns("true"), co(decision.ComplianceUnknown)},
+		{"configurationManagerClientMdm", "inGracePeriod", "yes", co(decision.ComplianceUnknown)},
 		{"configurationManagerClientMdm", "noncompliant", nil, co(decision.NonCompliant)},
 		{"configurationManagerClient", "compliant", nil, want{decision.ComplianceDelegated, decision.ChannelConfigMgrAttached, decision.Yes}},
 		{"configurationManagerClient", "unknown", owns(true), want{decision.ComplianceDelegated, decision.ChannelConfigMgrAttached, decision.Yes}},
@@ -125,6 +125,10 @@ func TestCompliance(t *testing.T) {
 		{"eas", "compliant", nil, want{decision.ComplianceUnknown, decision.ChannelEAS, decision.Unknown}},
 		{"unknown", "compliant", nil, want{decision.ComplianceUnknown, decision.ChannelUnknown, decision.Unknown}},
 		{"unknown", "noncompliant", nil, want{decision.NonCompliant, decision.ChannelUnknown, decision.Unknown}},
+		{"quantumAgent", "noncompliant", nil, want{decision.NonCompliant, decision.ChannelUnknown, decision.Unknown}},
+		{"quantumAgent", "configManager", nil, want{decision.ComplianceUnknown, decision.ChannelUnknown, decision.Unknown}},
+		{"quantumAgent", "unknown", nil, want{decision.ComplianceUnknown, decision.ChannelUnknown, decision.Unknown}},
+		{"unknown", "configManager", nil, want{decision.ComplianceDelegated, decision.ChannelUnknown, decision.Unknown}},
 		{"quantumAgent", "inGracePeriod", nil, want{decision.ComplianceUnknown, decision.ChannelUnknown, decision.Unknown}},
 		{nil, "compliant", nil, want{decision.ComplianceUnknown, decision.ChannelUnknown, decision.Unknown}},
 	}
@@ -187,7 +191,8 @@ func TestFields(t *testing.T) {
 		{"new threat", m{"partnerReportedThreatState": "quantumSeverity"}, risk, [2]any{decision.LevelUnknown, decision.SensorUnknown}, "partnerReportedThreatState: unknown value"},
 		{"offset", m{"lastSyncDateTime": "2026-11-21T22:30:00.7156189-08:00"}, checkIn, "2026-11-22T06:30:00Z", ""},
 		{"year 9999", m{"lastSyncDateTime": "9999-12-31T23:59:59Z"}, checkIn, none, ""},
-		{"one hour ahead", m{"lastSyncDateTime": "2026-11-22T08:00:00Z"}, checkIn, "2026-11-22T08:00:00Z", ""},
+		{"four minutes ahead", m{"lastSyncDateTime": "2026-11-22T07:04:00Z"}, checkIn, "2026-11-22T07:04:00Z", ""},
+		{"six minutes ahead", m{"lastSyncDateTime": "2026-11-22T07:06:00Z"}, checkIn, none, "lastSyncDateTime: in the future"},
 		{"far ahead", m{"lastSyncDateTime": "2026-11-24T08:00:00Z"}, checkIn, none, "lastSyncDateTime: in the future"},
 		{"no date", m{"lastSyncDateTime": "yesterday"}, checkIn, none, "lastSyncDateTime: unknown value"},
 		{"date as number", m{"lastSyncDateTime": 5}, checkIn, none, "lastSyncDateTime: wrong type"},
@@ -236,36 +241,46 @@ func TestUnusableRecords(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	month := tenant{checkIn: 30 * 24 * time.Hour}
-	deaf := tenant{checkIn: month.checkIn, silent: [decision.NumPlatforms]bool{decision.Android: true}}
+	month := tenant{checkIn: 30 * 24 * time.Hour, heard: true}
+	silent, deaf, unheard := month, month, month
+	silent.silent[decision.Android], deaf.deaf[decision.Android], unheard.heard = true, true, false
 	day := 24 * time.Hour
+	type state struct {
+		compliance decision.Compliance
+		risk       decision.Level
+		floor      bool
+		sensor     decision.Sensor
+	}
 	tests := []struct {
-		name           string
-		tenant         tenant
-		platform       decision.Platform
-		compliance     decision.Compliance
-		age            time.Duration
-		risk           decision.Level
-		wantCompliance decision.Compliance
-		wantRisk       decision.Level
-		wantSensor     decision.Sensor
+		name       string
+		tenant     tenant
+		platform   decision.Platform
+		compliance decision.Compliance
+		age        time.Duration
+		risk       decision.Level
+		want       state
 	}{
-		{"fresh", month, decision.Android, decision.Compliant, day, decision.LevelNone, decision.Compliant, decision.LevelNone, decision.SensorActive},
-		{"away", month, decision.Android, decision.Compliant, 31 * day, decision.LevelNone, decision.ComplianceNotEvaluated, decision.LevelNone, decision.SensorActive},
-		{"away in grace", month, decision.Android, decision.InGracePeriod, 31 * day, decision.LevelNone, decision.ComplianceNotEvaluated, decision.LevelNone, decision.SensorActive},
-		{"away and bad", month, decision.Android, decision.NonCompliant, 31 * day, decision.LevelNone, decision.NonCompliant, decision.LevelNone, decision.SensorActive},
-		{"silent partner", deaf, decision.Android, decision.Compliant, day, decision.LevelNone, decision.Compliant, decision.LevelUnknown, decision.SensorUnresponsive},
-		{"silent partner, bad news", deaf, decision.Android, decision.Compliant, day, decision.LevelCompromised, decision.Compliant, decision.LevelCompromised, decision.SensorUnresponsive},
-		{"silent partner of others", deaf, decision.IOS, decision.Compliant, day, decision.LevelLow, decision.Compliant, decision.LevelLow, decision.SensorActive},
+		{"fresh", month, decision.Android, decision.Compliant, day, decision.LevelNone, state{decision.Compliant, decision.LevelNone, false, decision.SensorActive}},
+		{"away", month, decision.Android, decision.Compliant, 31 * day, decision.LevelNone, state{decision.ComplianceNotEvaluated, decision.LevelNone, false, decision.SensorActive}},
+		{"away in grace", month, decision.Android, decision.InGracePeriod, 31 * day, decision.LevelNone, state{decision.ComplianceNotEvaluated, decision.LevelNone, false, decision.SensorActive}},
+		{"away and bad", month, decision.Android, decision.NonCompliant, 31 * day, decision.LevelNone, state{decision.NonCompliant, decision.LevelNone, false, decision.SensorActive}},
+		{"silent partner", silent, decision.Android, decision.Compliant, day, decision.LevelNone, state{decision.Compliant, decision.LevelNone, true, decision.SensorUnresponsive}},
+		{"silent partner, medium", silent, decision.Android, decision.Compliant, day, decision.LevelMedium, state{decision.Compliant, decision.LevelMedium, true, decision.SensorUnresponsive}},
+		{"silent partner, bad news", silent, decision.Android, decision.Compliant, day, decision.LevelCompromised, state{decision.Compliant, decision.LevelCompromised, true, decision.SensorUnresponsive}},
+		{"silent partner of others", silent, decision.IOS, decision.Compliant, day, decision.LevelLow, state{decision.Compliant, decision.LevelLow, false, decision.SensorActive}},
+		{"no partner any more", deaf, decision.Android, decision.Compliant, day, decision.LevelLow, state{decision.Compliant, decision.LevelLow, true, decision.SensorDeactivated}},
+		{"partners never heard", unheard, decision.IOS, decision.Compliant, day, decision.LevelHigh, state{decision.Compliant, decision.LevelHigh, true, decision.SensorUnknown}},
 	}
 	for _, test := range tests {
 		v := decision.Verdict{Device: decision.Device{
 			Platform: test.platform, Compliance: test.compliance, LastCheckIn: now.Add(-test.age),
 			Risk: test.risk, Sensor: decision.SensorActive,
 		}}
-		test.tenant.judge(&v, now)
-		if v.Compliance != test.wantCompliance || v.Risk != test.wantRisk || v.Sensor != test.wantSensor {
-			t.Errorf("%s: got %s, %s, %s, want %s, %s, %s", test.name, v.Compliance, v.Risk, v.Sensor, test.wantCompliance, test.wantRisk, test.wantSensor)
+		for range 2 { // a record is judged again when its policies are known
+			test.tenant.judge(&v, now)
+			if got := (state{v.Compliance, v.Risk, v.RiskFloor, v.Sensor}); got != test.want {
+				t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+			}
 		}
 	}
 	v := decision.Verdict{Device: decision.Device{Compliance: decision.Compliant}}
@@ -306,6 +321,8 @@ func TestConnectorSilent(t *testing.T) {
 		{`{"partnerState":"enabled","lastHeartbeatDateTime":"2026-11-10T06:00:00Z","partnerUnresponsivenessThresholdInDays":7}`, true},
 		{`{"partnerState":"enabled","lastHeartbeatDateTime":"2026-11-10T06:00:00Z","partnerUnresponsivenessThresholdInDays":0}`, false},
 		{`{"partnerState":"enabled","lastHeartbeatDateTime":"0001-01-01T00:00:00Z","partnerUnresponsivenessThresholdInDays":7}`, false},
+		{`{"partnerState":"enabled","lastHeartbeatDateTime":"lately","partnerUnresponsivenessThresholdInDays":7}`, true},
+		{`{"partnerState":"enabled","lastHeartbeatDateTime":"2026-11-22T06:00:00Z","LastHeartbeatDateTime":"2026-11-22T06:00:00Z"}`, true},
 		{`{"partnerState":"available","lastHeartbeatDateTime":"2020-11-10T06:00:00Z","partnerUnresponsivenessThresholdInDays":7}`, false},
 	}
 	for _, test := range tests {

@@ -21,15 +21,27 @@ type contender struct {
 }
 
 // better reports whether of two records about one device a is the one to believe:
-// the newer one, else the one that says less good, else by id.
+// the newer one, else the one that has bad news, else by id. One whose date cannot be
+// read counts as the newest if it has bad news at all, and as the oldest if not.
 func better(a, b *decision.Verdict) bool {
-	if !a.LastCheckIn.Equal(b.LastCheckIn) {
+	if la, lb := last(a), last(b); la != lb {
+		return la
+	}
+	if !last(a) && !a.LastCheckIn.Equal(b.LastCheckIn) {
 		return a.LastCheckIn.After(b.LastCheckIn)
+	}
+	if wa, wb := worse(a, b), worse(b, a); wa != wb {
+		return wa
 	}
 	if ga, gb := good(a.Compliance), good(b.Compliance); ga != gb {
 		return gb
 	}
 	return strings.Compare(a.Keys[0].Value, b.Keys[0].Value) > 0
+}
+
+// last reports whether a record has no date to read, and bad news.
+func last(v *decision.Verdict) bool {
+	return v.Unreadable.Has(decision.FactCheckIn) && worse(v, &decision.Verdict{})
 }
 
 // settle finds the records that others replace: enrolling a device again leaves a

@@ -110,7 +110,7 @@ func (s *Source) Counters() source.Counters {
 	c := source.Counters{Skipped: source.SkippedValues(st.Fields), Refused: st.Refused, Own: st}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.tenant.connectorsRead {
+	if !s.tenant.heardAt.IsZero() {
 		c.SilentPartners = s.tenant.silentByPlatform()
 	}
 	return c

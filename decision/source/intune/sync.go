@@ -131,12 +131,13 @@ func (s *Source) end(p *pass, mode string, err error) {
 // assess applies the tenant's settings to a record and notes what must be asked
 // about it in the background. The caller holds mu.
 func (s *Source) assess(v *decision.Verdict, now time.Time) {
-	if old, ok := s.fleet.get(v.Keys[0]); ok && failing(v.Compliance) && v.Settings == nil {
+	old, known := s.fleet.get(v.Keys[0])
+	if known && failing(v.Compliance) && v.Settings == nil {
 		v.Settings = old.Settings // until the reasons are fetched again
 	}
 	s.tenant.judge(v, now)
 	s.holdBack(v)
-	s.healths.note(v, now)
+	s.healths.note(v, known && outdated(v, &old), now)
 	if s.o.Reasons {
 		s.reasons.note(v)
 	}

@@ -22,10 +22,12 @@ type tenant struct {
 	silent [decision.NumPlatforms]bool
 	// deaf are the platforms for which no connector is switched on, as the list of
 	// connectors says; the unknown platform stands for all. Without a list none is.
-	deaf         [decision.NumPlatforms]bool
-	connectorsAt time.Time
-	// connectorsRead is true once they could be read.
-	connectorsRead bool
+	deaf [decision.NumPlatforms]bool
+	// connectorsAt is when connectors were asked for, and heardAt when they were read.
+	connectorsAt, heardAt time.Time
+	// heard is true while what was read of the connectors is young enough to tell
+	// whether anybody reports levels.
+	heard bool
 }
 
 // connectorPlatforms are those that a threat defense connector can be for.
@@ -57,12 +59,15 @@ func (t *tenant) judge(v *decision.Verdict, now time.Time) {
 		v.Compliance, v.GraceUntil = decision.ComplianceNotEvaluated, time.Time{}
 	}
 	// Intune ignores a partner that is silent for too long, and keeps the level that
-	// a partner left behind which is gone, so a good level may hide a dead sensor.
-	// The last bad word stands.
+	// a partner left behind which is gone. Nobody says which partner a level came
+	// from. So it is only the least that it can be, and so is every level while it is
+	// unknown whether the partners speak.
 	if v.Sensor != decision.SensorActive {
 		return
 	}
 	switch {
+	case !t.heard:
+		v.Sensor = decision.SensorUnknown
 	case t.silent[v.Platform]:
 		v.Sensor = decision.SensorUnresponsive
 	case t.deaf[v.Platform]:
@@ -70,9 +75,7 @@ func (t *tenant) judge(v *decision.Verdict, now time.Time) {
 	default:
 		return
 	}
-	if v.Risk <= decision.LevelLow {
-		v.Risk = decision.LevelUnknown
-	}
+	v.RiskFloor = v.Risk != decision.LevelUnknown
 }
 
 // readSettings reads the tenant's compliance settings. Without them the last
@@ -120,6 +123,7 @@ func parseSettings(body []byte) (t tenant, err error) {
 
 // connector is a Graph mobileThreatDefenseConnector.
 type connector struct {
+	ID        text `json:"id"`
 	State     text `json:"partnerState"`
 	Heartbeat text `json:"lastHeartbeatDateTime"`
 	Days      int  `json:"partnerUnresponsivenessThresholdInDays"`
@@ -135,11 +139,12 @@ func (c *connector) silent(d *decoder) bool {
 	case "unresponsive":
 		return true
 	case "enabled":
-		at := d.date("lastHeartbeatDateTime", c.Heartbeat)
+		at, ok := d.date("lastHeartbeatDateTime", c.Heartbeat)
 		if at.After(d.now.Add(futureLimit)) {
 			d.odd("lastHeartbeatDateTime", "in the future")
+			ok = false
 		}
-		return !at.IsZero() && c.Days > 0 && d.now.Sub(at) > time.Duration(c.Days)*24*time.Hour
+		return !ok || !at.IsZero() && c.Days > 0 && d.now.Sub(at) > time.Duration(c.Days)*24*time.Hour
 	}
 	return false
 }
@@ -182,7 +187,7 @@ func (s *connectorStates) add(d *decoder, raw []byte) error {
 		}
 		s.on[p] = s.on[p] || serves.is != decision.No
 		if !silent {
-			s.alive[p] = s.alive[p] || serves.is != decision.No
+			s.alive[p] = s.alive[p] || serves.is != decision.No && !serves.wrong
 			continue
 		}
 		s.silent[p] = s.silent[p] || serves.is == decision.Yes
@@ -205,36 +210,56 @@ func connectorsRequest() msgraph.Request {
 	return msgraph.Request{Endpoint: msgraph.IntuneConfig, Path: "/v1.0/deviceManagement/mobileThreatDefenseConnectors", Priority: "Low"}
 }
 
-// readConnectors reads the threat defense connectors every 15 minutes. If a
-// connector is switched, falls silent or speaks again, every device must be read
-// anew.
+// readConnectors reads the threat defense connectors every 15 minutes, or with every
+// complete listing where that is more often. If a connector is switched, falls silent or
+// speaks again, or it becomes unclear whether they do, every device must be read anew.
 func (s *Source) readConnectors(ctx context.Context, d *decoder) {
 	now := d.now
 	s.mu.Lock()
 	age := now.Sub(s.tenant.connectorsAt)
+	s.askedConnectors = true
 	s.mu.Unlock()
-	if age >= 0 && age < connectorsAge {
+	if age >= 0 && age < min(connectorsAge, s.o.FullSweep) {
 		return
 	}
 	var states connectorStates
 	_, err := s.o.Client.Pages(ctx, connectorsRequest(), func(raw json.RawMessage) error { return states.add(d, raw) })
 	if err != nil {
 		s.refused("connectors", err)
-		if kindOf(err) != msgraph.KindPermission {
-			return // the next poll tries again
-		}
 	} else {
 		s.once("connectors", nil)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tenant.connectorsAt = now
-	s.tenant.connectorsRead = s.tenant.connectorsRead || err == nil
-	silent, deaf := states.done()
-	if err == nil && (silent != s.tenant.silent || deaf != s.tenant.deaf) {
-		s.tenant.silent, s.tenant.deaf = silent, deaf
+	before := s.tenant
+	t := &s.tenant
+	if err == nil {
+		t.silent, t.deaf = states.done()
+		t.heardAt = now
+	}
+	if err == nil || kindOf(err) == msgraph.KindPermission {
+		t.connectorsAt = now // after any other error the next poll tries again
+	}
+	heardFor := now.Sub(t.heardAt)
+	t.heard = !t.heardAt.IsZero() && heardFor >= 0 && heardFor < connectorsTrust
+	if t.silent != before.silent || t.deaf != before.deaf || t.heard != before.heard {
 		s.pagedDue = s.pagedDue || !s.lastFull.IsZero()
 	}
+}
+
+// firstConnectors reads the connectors for the first look-up, if that comes before the
+// first listing: without them no risk level meets a limit.
+func (s *Source) firstConnectors(ctx context.Context, d *decoder) {
+	s.mu.Lock()
+	asked := s.askedConnectors
+	s.askedConnectors = true
+	s.mu.Unlock()
+	if asked {
+		return
+	}
+	half, cancel := background(ctx) // the device is the question
+	defer cancel()
+	s.readConnectors(half, d)
 }
 
 // kindOf tells what a failed call means.
