@@ -219,6 +219,7 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 			id.add(heldRow, key, fresh.facts[row])
 			now := v
 			v = old.Verdict(int(before))
+			v.RiskFloor = v.RiskFloor || now.RiskFloor // a partner fell silent: nobody knows of anything worse
 			if worse && !p.holdBad {
 				worsen(&v.Device, &now.Device)
 			} else if worse {

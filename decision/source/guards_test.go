@@ -320,3 +320,21 @@ func TestGuardedOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestFloorIsNotHeld: a partner that fell silent for the whole fleet looks like an
+// accident, but what its levels are worth must be known at once.
+func TestFloorIsNotHeld(t *testing.T) {
+	old := fleet(100, func(_ int, v *decision.Verdict) { v.Risk, v.Sensor = decision.LevelLow, decision.SensorActive })
+	fresh := fleet(100, func(i int, v *decision.Verdict) {
+		v.Risk, v.Sensor, v.RiskFloor = decision.LevelLow, decision.SensorUnresponsive, i != 0
+	})
+	table, held := apply(t, old, fresh)
+	if held.BadNews != 100 {
+		t.Fatalf("held %+v, want 100 bad news", held)
+	}
+	for i, want := range map[int]bool{0: false, 1: true, 99: true} {
+		if v := at(t, table, i); v.RiskFloor != want || v.Risk != decision.LevelLow || v.Sensor != decision.SensorActive {
+			t.Errorf("device %d: %+v", i, v.Device)
+		}
+	}
+}

@@ -67,7 +67,8 @@ func (t *Table) hasAny(keys []decision.Key) bool {
 // entomb gives a fresh table, which nobody sees yet, the tombstones of the old one
 // that still count and those of the devices that it has lost: candidates are rows of
 // the old table, with the facts of base. A device that the fresh table has by any of
-// its ids is not gone. The caller holds the syncing token, so no Sync runs.
+// the ids that Tombstone leaves is not gone: by another one, such as a serial number,
+// it may be somebody else. The caller holds the syncing token, so no Sync runs.
 func (r *Runner) entomb(old, fresh *Table, base []uint64, candidates []uint32) {
 	asks, ok := r.src.(Tombstoner)
 	if !ok || old == nil || old.gone == nil && len(candidates) == 0 {
@@ -81,9 +82,6 @@ func (r *Runner) entomb(old, fresh *Table, base []uint64, candidates []uint32) {
 			continue
 		}
 		v := old.Verdict(int(row))
-		if fresh.hasAny(v.Keys) {
-			continue
-		}
 		v.Confirmed = 0
 		unpack(base[row], &v.Device)
 		var keep time.Duration

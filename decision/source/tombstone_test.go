@@ -409,3 +409,29 @@ func TestTombstoneInTheDirectory(t *testing.T) {
 		}
 	})
 }
+
+// TestTombstoneBesideItsSerial: a record that shares only an id which the tombstone
+// does not keep may be somebody else's, and pardons nobody.
+func TestTombstoneBesideItsSerial(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		src := &registry{}
+		src.bury = func(v *decision.Verdict) time.Duration {
+			v.Device = decision.Device{Keys: []decision.Key{entra(0)}, Lifecycle: v.Lifecycle}
+			return time.Hour
+		}
+		rest := fleet(30, nil)[2:]
+		src.put(append(rest, one(0, wiping))...)
+		r := run(src, RunnerOptions{})
+		mustSync(t, r)
+		other := healthy(1)
+		other.Keys = []decision.Key{entra(1), serial(0)}
+		src.put(append(rest, other)...)
+		mustSync(t, r)
+		if m := r.Find([]decision.Key{entra(0)}); m.Verdict == nil || m.Verdict.Lifecycle != decision.LifecycleWiping {
+			t.Errorf("by its own id: %+v", m)
+		}
+		if m := r.Find([]decision.Key{serial(0)}); m.Verdict == nil || m.Verdict.Lifecycle == decision.LifecycleWiping || m.Ambiguous {
+			t.Errorf("by the serial number that is somebody else's now: %+v", m)
+		}
+	})
+}
