@@ -70,21 +70,30 @@ type HeldChange struct {
 
 var errEmptySweep = errors.New("sweep is empty but there were devices before")
 
-// reject says why a sweep cannot be trusted at all.
-func (g Guards) reject(old, fresh *Table, bad int) error {
+// reject says why a sweep cannot be trusted at all. rows are the first of the bad
+// records.
+func (g Guards) reject(old, fresh *Table, bad int, rows []BadRow) error {
 	if g.Off {
 		return nil
 	}
 	if all := bad + fresh.devices; bad >= g.BadCount && float64(bad) > g.BadShare*float64(all) {
-		return fmt.Errorf("%d of %d records are bad", bad, all)
+		return fmt.Errorf("%d of %d records are bad%s", bad, all, firstBad(rows))
 	}
 	if bad > 0 && fresh.devices == 0 {
-		return fmt.Errorf("all %d records are bad", bad)
+		return fmt.Errorf("all %d records are bad%s", bad, firstBad(rows))
 	}
 	if old != nil && old.devices > 0 && fresh.devices == 0 {
 		return errEmptySweep
 	}
 	return nil
+}
+
+// firstBad names one of them, for whoever has to mend them.
+func firstBad(rows []BadRow) string {
+	if len(rows) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; the first is %s: %s", rows[0].Place, rows[0].Error)
 }
 
 // news counts how a sweep differs from the table before.

@@ -39,7 +39,7 @@ func TestReject(t *testing.T) {
 		{"off", Guards{Off: true}, some, none, 1000, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			err := tc.guards.withDefaults().reject(tc.old, tc.fresh, tc.bad)
+			err := tc.guards.withDefaults().reject(tc.old, tc.fresh, tc.bad, nil)
 			if got := errString(err); got != tc.want {
 				t.Errorf("reject = %q, want %q", got, tc.want)
 			}

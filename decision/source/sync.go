@@ -119,7 +119,7 @@ func (r *Runner) take(sweep *Sweep, start time.Time) (result string, err error) 
 		old = v.table
 	}
 	if err == nil {
-		err = r.o.Guards.reject(old, fresh, sweep.bad)
+		err = r.o.Guards.reject(old, fresh, sweep.bad, sweep.badRows)
 	}
 	if err != nil {
 		return r.reject(err)

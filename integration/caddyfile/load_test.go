@@ -121,7 +121,7 @@ func TestRefusedAtLoad(t *testing.T) {
 		{name: "inventory that is nothing we know", option: "source inventory page.html\n" + network, want: []string{"source inventory (Caddyfile:7): page.html: ", "header has no device id"}},
 		{name: "inventory that is empty", option: "source inventory empty.pem\n" + network, want: []string{"source inventory (Caddyfile:7): empty.pem: ", "inventory file is empty"}},
 		{name: "inventory that is cut off", option: "source inventory half.json\n" + network, want: []string{"source inventory (Caddyfile:7): half.json: ", "inventory file is cut off"}},
-		{name: "inventory of bad rows", option: "source inventory bad.csv\n" + network, want: []string{"source inventory (Caddyfile:7): bad.csv: ", "sweep rejected: 9 of 10 records are bad"}},
+		{name: "inventory of bad rows", option: "source inventory bad.csv\n" + network, want: []string{"source inventory (Caddyfile:7): bad.csv: ", "sweep rejected: 9 of 10 records are bad; the first is line "}},
 		{name: "inventory from an empty variable", option: "source inventory {env.EMPTY}\n" + network, want: []string{"source inventory (Caddyfile:7)", "{env.EMPTY}"}},
 		{
 			name: "fact that the source does not report",

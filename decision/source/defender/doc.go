@@ -7,7 +7,8 @@
 // that answer any more is asked for by itself before its risk counts as gone.
 //
 // The service allows 1,500 calls an hour to one application, so a fleet is read
-// in pages of 10,000 machines, and single look-ups are for what is not listed.
+// in pages of 10,000 machines, and look-ups may take half of the calls: of what
+// is not listed, and of what somebody asks to check again.
 //
 // The package imports decision, decision/source and the client
 // decision/source/internal/msgraph. It must never import another information
