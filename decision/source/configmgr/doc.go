@@ -28,16 +28,17 @@
 // are not documented for the AdminService.
 //
 // What an inactive client reported long ago does not speak for the device: good
-// facts of it (updated, antivirus, no malware, no risk) become unknown, bad ones
-// stay. A record that the site calls obsolete or decommissioned is left out, as is
+// facts of it (updated, antivirus, no malware) become unknown, bad ones stay, and its
+// risk is a floor. So it is where nobody can read whether the client is active. A record that the site calls obsolete or decommissioned is left out, as is
 // a resource that was only discovered and has no client.
 //
 // # What cannot be used
 //
 // Values that count as unknown because nobody can use them (another type, a number
 // that no document names, a date in the future, rows of one device that disagree,
-// half a record) are counted by property and reason, see [Stats]. Null is not: it is
-// how the site says that a client never reported something.
+// half a record) are counted by property and reason, see [Stats]. The facts that are
+// unknown therefore are in Unreadable: no other source's good news stands in for them.
+// Null is not counted: it is how the site says that a client never reported something.
 //
 // The package must never import another information point, a policy, or anything
 // that serves HTTP. Start reading at configmgr.go, then sync.go and verdict.go;

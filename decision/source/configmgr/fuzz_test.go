@@ -104,6 +104,14 @@ func checkProof(t *testing.T, r *record, v *decision.Verdict) {
 		t.Fatal("a blocked device is not stopped")
 	case v.Malware == decision.Yes && v.Compliance == decision.Compliant:
 		t.Fatal("compliant with malware")
+	case v.RiskFloor && v.Risk == decision.LevelUnknown:
+		t.Fatal("a floor without a level")
+	}
+	p := decision.Posture{Device: v.Device}
+	for f := range decision.NumFacts {
+		if v.Unreadable.Has(f) && p.Value(f) != decision.Unknown.String() {
+			t.Fatalf("%s is unreadable and %s", f, p.Value(f))
+		}
 	}
 }
 

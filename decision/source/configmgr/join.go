@@ -21,6 +21,7 @@ type record struct {
 	comanaged   decision.Tri
 	hasChannel  bool // there is a row of SMS_Client_ComanagementState
 	blockedTwin bool // another record of the same device is blocked
+	oddTwin     bool // or says about that what nobody can read
 }
 
 // gone reports whether the site itself no longer counts a record as a device.
@@ -101,7 +102,8 @@ func devices(records []*record) (kept []*record, dropped int) {
 	owner := make(map[decision.Key]*record, 2*len(live))
 	for _, r := range live {
 		if first := r.twin(owner); first != nil {
-			first.blockedTwin = first.blockedTwin || r.facts.IsBlocked.Tri == decision.Yes
+			first.blockedTwin = first.blockedTwin || r.blocked() == decision.Yes
+			first.oddTwin = first.oddTwin || r.facts.IsBlocked.odd()
 			dropped++
 			continue
 		}

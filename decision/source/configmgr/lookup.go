@@ -154,7 +154,7 @@ func (s *Source) lookupScan(ctx context.Context, c *checks, r *record) error {
 			case decision.Yes:
 				r.scan.add(&row)
 			case decision.Unknown:
-				r.scan.unknown = true
+				r.scan.unknown, r.scan.odd = true, true
 			case decision.No:
 			}
 			return nil

@@ -2,7 +2,6 @@ package configmgr
 
 import (
 	"slices"
-	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 )
@@ -60,13 +59,29 @@ func same[T comparable](c *checks, field string, v *T, again T) (agree bool) {
 }
 
 func (c *checks) sameFlag(field string, f *flag, again flag) {
+	f.join(&again.state)
 	if !same(c, field, &f.Tri, again.Tri) {
 		f.why = disagree
 	}
 }
 
+func (c *checks) sameText(field string, t *text, again text) {
+	t.join(&again.state)
+	if !same(c, field, &t.s, again.s) {
+		t.why = disagree
+	}
+}
+
+// join keeps that a value of another row could not be read.
+func (s *state) join(again *state) {
+	if again.odd() {
+		s.why = again.why
+	}
+}
+
 func (c *checks) sameNumber(field string, n *number, again number) {
 	if n.known == again.known && n.value == again.value {
+		n.join(&again.state)
 		return
 	}
 	*n = number{state: state{seen: true, why: disagree}}
@@ -75,9 +90,10 @@ func (c *checks) sameNumber(field string, n *number, again number) {
 
 // earlier takes the earlier of two dates, where none is the earliest: clients report
 // while a site is being read, so that this is no disagreement.
-func earlier(m *moment, again time.Time) {
+func earlier(m *moment, again moment) {
+	m.join(&again.state)
 	if again.Before(m.Time) {
-		m.Time = again
+		m.Time = again.Time
 	}
 }
 
@@ -89,8 +105,8 @@ func (c *checks) repeatFacts(f, again *resourceRow) {
 	c.sameFlag("IsBlocked", &f.IsBlocked, again.IsBlocked)
 	c.sameFlag("IsObsolete", &f.IsObsolete, again.IsObsolete)
 	c.sameFlag("IsClient", &f.IsClient, again.IsClient)
-	same(c, "DeviceOS", &f.DeviceOS.s, again.DeviceOS.s)
-	same(c, "DeviceOSBuild", &f.DeviceOSBuild.s, again.DeviceOSBuild.s)
+	c.sameText("DeviceOS", &f.DeviceOS, again.DeviceOS)
+	c.sameText("DeviceOSBuild", &f.DeviceOSBuild, again.DeviceOSBuild)
 	c.sameNumber("ClientActiveStatus", &f.ClientActiveStatus, again.ClientActiveStatus)
 	c.sameNumber("ClientCheckPass", &f.ClientCheckPass, again.ClientCheckPass)
 	c.sameNumber("DeviceOwner", &f.DeviceOwner, again.DeviceOwner)
@@ -102,11 +118,11 @@ func (c *checks) repeatFacts(f, again *resourceRow) {
 	c.sameFlag("EPPendingFullScan", &f.EPPendingFullScan, again.EPPendingFullScan)
 	c.sameFlag("EPPendingOfflineScan", &f.EPPendingOfflineScan, again.EPPendingOfflineScan)
 	c.sameFlag("EPPendingManualSteps", &f.EPPendingManualSteps, again.EPPendingManualSteps)
-	earlier(&f.LastActiveTime, again.LastActiveTime.Time)
-	earlier(&f.LastClientCheckTime, again.LastClientCheckTime.Time)
-	earlier(&f.LastPolicyRequest, again.LastPolicyRequest.Time)
-	earlier(&f.LastDDR, again.LastDDR.Time)
-	earlier(&f.SignatureDate, again.SignatureDate.Time)
+	earlier(&f.LastActiveTime, again.LastActiveTime)
+	earlier(&f.LastClientCheckTime, again.LastClientCheckTime)
+	earlier(&f.LastPolicyRequest, again.LastPolicyRequest)
+	earlier(&f.LastDDR, again.LastDDR)
+	earlier(&f.SignatureDate, again.SignatureDate)
 	if blocked {
 		f.IsBlocked.Tri = decision.Yes
 	}

@@ -15,6 +15,7 @@ const maxArticles = 8
 type scan struct {
 	missing  bool // a row with status 2
 	unknown  bool // a row with status 0, or one that is not understood
+	odd      bool // one that is not understood
 	done     bool // a row with status 1 or 3: the device was scanned
 	articles []string
 }
@@ -43,7 +44,7 @@ func (s *scan) add(u *updateRow) {
 	case u.Status.is(updateNotRequired), u.Status.is(updateInstalled):
 		s.done = true
 	default:
-		s.unknown = true
+		s.unknown, s.odd = true, s.odd || !u.Status.known
 	}
 }
 

@@ -141,6 +141,9 @@ func (s *Source) anyScanned(ctx context.Context, c *checks, r *record) (id int64
 			default:
 				c.update(&row)
 			}
+			if !row.Status.known {
+				r.scan.add(&row)
+			}
 			if row.CIID.known && row.Status.is(int64(status)) {
 				id = row.CIID.value
 				r.scan.add(&row)

@@ -50,7 +50,7 @@ func (j judge) verdict(r *record) decision.Verdict {
 		d.Name = f.Name.s
 	}
 	d.Platform, d.OSVersion = system(f, r.build)
-	if blocked(r) {
+	if r.blocked() == decision.Yes {
 		d.Enabled = decision.No
 	}
 	if !j.noUpdates {
@@ -58,15 +58,30 @@ func (j judge) verdict(r *record) decision.Verdict {
 	}
 	if f.ClientActiveStatus.is(clientInactive) {
 		d.Sensor = decision.SensorInactive
+	}
+	if d.Sensor == decision.SensorInactive || f.ClientActiveStatus.odd() {
 		outdate(d)
 	}
 	d.Compliance, d.Settings = j.compliance(r)
+	d.Unreadable = j.unreadable(r, d)
 	return v
 }
 
-func blocked(r *record) bool { return r.facts.IsBlocked.Tri == decision.Yes || r.blockedTwin }
+// blocked says whether the site blocks the device. Another record of it can say yes,
+// or something that nobody can read, but never no.
+func (r *record) blocked() decision.Tri {
+	switch own := r.facts.IsBlocked.Tri; {
+	case own == decision.Yes || r.blockedTwin:
+		return decision.Yes
+	case r.oddTwin:
+		return decision.Unknown
+	default:
+		return own
+	}
+}
 
-// outdate takes back the good facts of a client that no longer reports.
+// outdate takes back the good facts of a client that no longer reports, as far as
+// anybody can tell. The risk was at least what it reported last.
 func outdate(d *decision.Device) {
 	for fact, good := range map[*decision.Tri]decision.Tri{
 		&d.Updated: decision.Yes, &d.Antivirus: decision.Yes, &d.Malware: decision.No,
@@ -75,9 +90,7 @@ func outdate(d *decision.Device) {
 			*fact = decision.Unknown
 		}
 	}
-	if d.Risk == decision.LevelNone {
-		d.Risk = decision.LevelUnknown
-	}
+	d.RiskFloor = d.Risk != decision.LevelUnknown
 }
 
 func channel(comanaged decision.Tri) decision.Channel {
@@ -181,16 +194,13 @@ func infection(f *resourceRow) int64 {
 	case protected(f) == decision.No:
 		return 0
 	case s.is(infectionCleaned):
-		pending := []flag{f.EPPendingReboot, f.EPPendingFullScan, f.EPPendingOfflineScan, f.EPPendingManualSteps}
-		for _, p := range pending {
+		for _, p := range f.pending() {
 			if p.Tri == decision.Yes {
 				return infectionPending
 			}
 		}
-		for _, p := range pending {
-			if p.why != "" {
-				return 0 // there is a word about it that nobody understands
-			}
+		if oddInfection(f) {
+			return 0
 		}
 		return infectionCleaned
 	case s.is(infectionNone):
@@ -258,12 +268,10 @@ func (j judge) compliance(r *record) (decision.Compliance, []decision.Setting) {
 			verdict = decision.ComplianceUnknown
 		}
 	}
-	notBlocked := f.IsBlocked.Tri == decision.No
-	need(notBlocked, blocked(r), settingBlocked, policySite)
+	need(r.blocked() == decision.No, r.blocked() == decision.Yes, settingBlocked, policySite)
 	need(f.ClientActiveStatus.is(clientActive), f.ClientActiveStatus.is(clientInactive), settingActive, policyClient)
 	need(f.ClientCheckPass.is(checkPassed), f.ClientCheckPass.is(checkFailed), settingCheck, policyClient)
-	if !(protected(f) == decision.No && infection(f) == 0) {
-		state := infection(f)
+	if state := infection(f); state != 0 || protected(f) != decision.No || oddInfection(f) {
 		need(state == infectionNone || state == infectionCleaned, state == infectionPending || state == infectionFailed,
 			settingInfection, policyProtection)
 	}

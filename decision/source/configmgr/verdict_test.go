@@ -59,6 +59,7 @@ func TestCompliance(t *testing.T) {
 		{"infection failed, protection off since", row{"EPInfectionStatus": 4, "EPEnabled": false}, good, decision.NonCompliant, settingInfection},
 		{"infection unknown", row{"EPInfectionStatus": 0}, good, decision.ComplianceUnknown, ""},
 		{"infection of the future", row{"EPInfectionStatus": 9}, good, decision.ComplianceUnknown, ""},
+		{"infection of the future, protection off", row{"EPInfectionStatus": 9, "EPEnabled": false}, good, decision.ComplianceUnknown, ""},
 		{"cleaned", row{"EPInfectionStatus": 2}, good, decision.Compliant, ""},
 		{"cleaned, reboot pending", row{"EPInfectionStatus": 2, "EPPendingReboot": true}, good, decision.NonCompliant, settingInfection},
 		{"not protected by the site", row{"EPEnabled": false, "EPInfectionStatus": 0}, good, decision.Compliant, ""},
@@ -93,6 +94,7 @@ func TestFacts(t *testing.T) {
 		malware, antivirus, updated, enabled decision.Tri
 		risk                                 decision.Level
 		sensor                               decision.Sensor
+		floor                                bool
 	}
 	const yes, no, unknown = decision.Yes, decision.No, decision.Unknown
 	well := facts{malware: no, antivirus: yes, updated: yes, risk: decision.LevelNone}
@@ -104,8 +106,10 @@ func TestFacts(t *testing.T) {
 	}{
 		{"healthy", nil, well},
 		{"blocked", row{"IsBlocked": true}, with(well, func(f *facts) { f.enabled = no })},
-		{"inactive", row{"ClientActiveStatus": 0}, facts{sensor: decision.SensorInactive}},
-		{"inactive and infected", row{"ClientActiveStatus": 0, "EPInfectionStatus": 3}, facts{sensor: decision.SensorInactive, malware: yes, risk: decision.LevelMedium}},
+		{"inactive", row{"ClientActiveStatus": 0}, facts{sensor: decision.SensorInactive, risk: decision.LevelNone, floor: true}},
+		{"nobody can read whether it is active", row{"ClientActiveStatus": 7}, facts{risk: decision.LevelNone, floor: true}},
+		{"inactive, status unknown", row{"ClientActiveStatus": 0, "EPInfectionStatus": 0}, facts{sensor: decision.SensorInactive}},
+		{"inactive and infected", row{"ClientActiveStatus": 0, "EPInfectionStatus": 3}, facts{sensor: decision.SensorInactive, malware: yes, risk: decision.LevelMedium, floor: true}},
 		{"pending", row{"EPInfectionStatus": 3}, with(well, func(f *facts) { f.malware, f.risk = yes, decision.LevelMedium })},
 		{"failed", row{"EPInfectionStatus": 4}, with(well, func(f *facts) { f.malware, f.risk = yes, decision.LevelHigh })},
 		{"unknown", row{"EPInfectionStatus": 0}, with(well, func(f *facts) { f.malware, f.risk = unknown, decision.LevelUnknown })},
@@ -123,7 +127,7 @@ func TestFacts(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			v := judged(t, tt.change, good)
-			got := facts{v.Malware, v.Antivirus, v.Updated, v.Enabled, v.Risk, v.Sensor}
+			got := facts{v.Malware, v.Antivirus, v.Updated, v.Enabled, v.Risk, v.Sensor, v.RiskFloor}
 			if got != tt.want {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}

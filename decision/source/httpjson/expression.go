@@ -75,18 +75,26 @@ func oneLine(s string) string {
 }
 
 // eval returns the result as the decoder would have: nil, bool, int64, float64,
-// string, []any or map[string]any.
-func (x *expression) eval(ctx context.Context, doc any) (any, reason) {
+// string, []any or map[string]any. An expression that fails on a member that is
+// missing has nothing to read; there is then false.
+func (x *expression) eval(ctx context.Context, doc any) (v any, why reason, there bool) {
 	out, _, err := x.program.ContextEval(ctx, map[string]any{"doc": doc})
 	if err != nil {
-		return nil, failed
+		return nil, failed, !lacks(err)
 	}
 	left := maxResult
-	v, err := native(out, &left, 0)
+	v, err = native(out, &left, 0)
 	if err != nil {
-		return nil, unreadable
+		return nil, unreadable, true
 	}
-	return v, known
+	return v, known, true
+}
+
+// lacks tells the errors of CEL about a member or an element that is not there from
+// all others, such as a comparison of a text with a number. It has no types for them.
+func lacks(err error) bool {
+	s := err.Error()
+	return strings.HasPrefix(s, "no such key: ") || strings.HasPrefix(s, "index out of bounds: ")
 }
 
 var errResult = errors.New("expression gives no JSON value, or too many")

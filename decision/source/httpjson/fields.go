@@ -37,6 +37,8 @@ type field struct {
 	set func(d *decision.Device, v any, now time.Time) reason
 }
 
+const graceUntil = "grace_until"
+
 // fields lists every normalised name but the ids: those of the inventory file's
 // JSON format. A new fact needs a row here.
 var fields = []field{
@@ -47,7 +49,7 @@ var fields = []field{
 	{name: "os_version", form: dotted, set: setVersion},
 	enum("compliance", decision.FactCompliance, decision.ParseCompliance, decision.ComplianceNotManaged+1,
 		func(d *decision.Device) *decision.Compliance { return &d.Compliance }),
-	{name: "grace_until", form: moment, set: setTime(func(d *decision.Device) *time.Time { return &d.GraceUntil }, true)},
+	{name: graceUntil, form: moment, set: setTime(func(d *decision.Device) *time.Time { return &d.GraceUntil }, true)},
 	steady(tri("managed", decision.FactManaged, func(d *decision.Device) *decision.Tri { return &d.Managed })),
 	steady(enum("channel", decision.NumFacts, decision.ParseChannel, decision.ChannelNone+1,
 		func(d *decision.Device) *decision.Channel { return &d.Channel })),

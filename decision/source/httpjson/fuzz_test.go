@@ -41,6 +41,9 @@ var fuzzMap = []Field{
 	{Name: "owner_upn", Pointer: "/user/mail"},
 	{Name: "settings", Expression: `doc.checks.filter(c, !c.ok)`},
 	{Name: "name", Pointer: "/name"},
+	{Name: "owner_id", Pointer: "/user/id"},
+	{Name: "grace_until", Pointer: "/grace"},
+	{Name: "malware", Expression: `doc.threats[0].state == "active"`},
 }
 
 // checkVerdict holds what must be true of any device, whatever the service sent.
@@ -51,6 +54,15 @@ func checkVerdict(t *testing.T, d *decision.Device, text string) {
 	}
 	if len(d.Name) > maxText || len(d.OwnerUPN) > maxText || len(d.Settings) > decision.MaxSettings || d.LastCheckIn.Sub(noon) > futureLimit {
 		t.Errorf("device out of bounds: %+v", d)
+	}
+	p := decision.Posture{Device: *d}
+	for f := range decision.NumFacts {
+		if d.Unreadable.Has(f) && p.Value(f) != decision.Unknown.String() && f != decision.FactOS {
+			t.Errorf("%s is unreadable and %s: %q", f, p.Value(f), text)
+		}
+	}
+	if d.Unreadable.Has(decision.FactOS) && d.Platform != decision.PlatformUnknown {
+		t.Errorf("the platform is unreadable and %s: %q", d.Platform, text)
 	}
 	if err := source.NewBuilder(1).Add(&decision.Verdict{Device: *d}); err != nil {
 		t.Errorf("device of %q: %v", text, err)

@@ -177,13 +177,15 @@ type reading struct {
 	found bool
 	// broken are the kinds whose id is there but cannot be read.
 	broken []string
+	// noEnd says that there is an end of the grace period that cannot be read.
+	noEnd bool
 }
 
 // read fills a device. What is not understood stays unknown and is counted.
 func (m *mapping) read(ctx context.Context, doc any, now time.Time) reading {
 	var to reading
 	for _, r := range m.rules {
-		v, why := r.value(ctx, doc)
+		v, why, there := r.value(ctx, doc)
 		to.found = to.found || why == known && (r.expr == nil || !m.points && r.expr.reads)
 		if why == known {
 			why = r.apply(&to, v, now)
@@ -191,16 +193,34 @@ func (m *mapping) read(ctx context.Context, doc any, now time.Time) reading {
 		if why != known {
 			r.counts[why].Add(1)
 		}
+		if there && why != known && why != absent && r.field != nil {
+			to.Unreadable |= r.field.facts
+			to.noEnd = to.noEnd || r.field.name == graceUntil
+		}
 	}
+	to.settle()
 	return to
 }
 
-// value finds the raw value.
-func (r *rule) value(ctx context.Context, doc any) (v any, why reason) {
+// settle leaves only those facts unreadable that are unknown. A grace period without
+// an end would last for ever.
+func (to *reading) settle() {
+	if to.OwnerID != "" || to.OwnerUPN != "" {
+		to.Unreadable &^= decision.Facts(decision.FactOwner)
+	}
+	if to.noEnd && to.Compliance == decision.InGracePeriod {
+		to.Compliance = decision.ComplianceUnknown
+		to.Unreadable |= decision.Facts(decision.FactCompliance)
+	}
+}
+
+// value finds the raw value. It also says whether there is one, be it one that cannot
+// be read.
+func (r *rule) value(ctx context.Context, doc any) (v any, why reason, there bool) {
 	if r.expr != nil {
-		v, why = r.expr.eval(ctx, doc)
+		v, why, there = r.expr.eval(ctx, doc)
 		if why != known {
-			return nil, why
+			return nil, why, there
 		}
 	} else {
 		v, _ = r.pointer.find(doc)
@@ -209,9 +229,9 @@ func (r *rule) value(ctx context.Context, doc any) (v any, why reason) {
 		v = strings.TrimSpace(s)
 	}
 	if v == nil || v == "" {
-		return nil, absent
+		return nil, absent, false
 	}
-	return v, known
+	return v, known, true
 }
 
 // apply puts a raw value into the device.

@@ -3,6 +3,7 @@ package httpjson
 import (
 	"context"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,8 +127,13 @@ func TestFields(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name+" "+tt.json[:min(len(tt.json), 30)], func(t *testing.T) {
 			got, why := mapped(t, Field{Name: tt.name, Pointer: "/v", Values: tt.values}, `{"v": `+tt.json+`}`)
-			if !reflect.DeepEqual(got, tt.want) {
+			lost := got.Unreadable
+			if got.Unreadable = 0; !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+			i := slices.IndexFunc(fields, func(f field) bool { return f.name == tt.name })
+			if odd := tt.why == "unlisted" || tt.why == "unreadable"; odd && lost != fields[i].facts || !odd && lost != 0 {
+				t.Errorf("unreadable %b, because of %q", lost, tt.why)
 			}
 			switch {
 			case tt.why == "" && why != nil:
@@ -245,7 +251,7 @@ func TestExpressionEndsWithContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, why := x.eval(ctx, map[string]any{"list": list}); why != failed {
+	if _, why, _ := x.eval(ctx, map[string]any{"list": list}); why != failed {
 		t.Errorf("reason = %s, want failed", reasonNames[why])
 	}
 }

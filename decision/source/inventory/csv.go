@@ -21,6 +21,8 @@ type column struct {
 	kind string // of an id; then set is nil
 	// label is under which a word that no table lists is counted.
 	label uint8
+	// facts are what the column reports.
+	facts decision.FactSet
 	set   func(d *decision.Device, s string, now time.Time) error
 }
 
@@ -92,6 +94,13 @@ func (l *layout) row(fields []string, keys []decision.Key, now time.Time, to *re
 			return fmt.Errorf("column %s: %w", c.name, err)
 		}
 	}
+	if to.odd != 0 {
+		for i := range l.columns {
+			if c := &l.columns[i]; c.set != nil && to.odd.has(c.label) {
+				v.Unreadable |= c.facts
+			}
+		}
+	}
 	if l.finish != nil {
 		l.finish(&v.Device)
 	}
@@ -153,7 +162,7 @@ func plainLayout(names []string) (*layout, error) {
 		if !ok {
 			return nil, fmt.Errorf("header has unknown column %q", excerpt(n))
 		}
-		l.columns = append(l.columns, column{at: i, name: n, label: uint8(f), set: fields[f].set})
+		l.columns = append(l.columns, column{at: i, name: n, label: uint8(f), facts: fields[f].supplies, set: fields[f].set})
 		l.supplies |= fields[f].supplies
 	}
 	switch {

@@ -34,6 +34,15 @@ func checkEmitted(t *testing.T, content []byte, format string) {
 		if d.Compliance == decision.InGracePeriod && !strings.Contains(says, "grace") {
 			t.Fatal("in grace without a word")
 		}
+		p := decision.Posture{Device: *d}
+		for f := range decision.NumFacts {
+			if d.Unreadable.Has(f) && p.Value(f) != decision.Unknown.String() && f != decision.FactOS {
+				t.Fatalf("%s is unreadable and %s", f, p.Value(f))
+			}
+		}
+		if d.Unreadable.Has(decision.FactOS) && d.Platform != decision.PlatformUnknown {
+			t.Fatalf("the platform is unreadable and %s", d.Platform)
+		}
 		if len(d.Name) > maxText || len(d.Model) > maxText || len(d.OwnerUPN) > maxName || len(d.Settings) > decision.MaxSettings {
 			t.Fatal("unbounded text")
 		}

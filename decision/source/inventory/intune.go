@@ -73,7 +73,7 @@ func intuneLayout(names []string) (*layout, error) {
 		}
 		ids = ids || c.kind == decision.KindIntune || c.kind == decision.KindEntra
 		l.supplies |= c.supplies
-		l.columns = append(l.columns, column{at: at, name: names[at], kind: c.kind, label: labelIndex[c.field], set: c.set})
+		l.columns = append(l.columns, column{at: at, name: names[at], kind: c.kind, label: labelIndex[c.field], facts: c.supplies, set: c.set})
 	}
 	switch {
 	case !ids:
@@ -133,15 +133,35 @@ func finishIntune(d *decision.Device) {
 	if d.Encrypted == decision.No && (d.Platform == decision.IOS || d.LastCheckIn.IsZero()) {
 		d.Encrypted = decision.Unknown
 	}
+	if d.Unreadable.Has(decision.FactLifecycle) {
+		settleLifecycle(d)
+	}
 	if d.Compliance != decision.Compliant && d.Compliance != decision.InGracePeriod {
 		return
 	}
 	switch d.Channel {
+	case decision.ChannelUnknown:
+		if d.Unreadable.Has(decision.FactManaged) { // nobody can tell whether Intune evaluated anything
+			d.Compliance = decision.ComplianceUnknown
+			d.Unreadable |= decision.Facts(decision.FactCompliance)
+		}
 	case decision.ChannelConfigMgrAttached, decision.ChannelConfigMgrOnly:
 		// Uploaded by Configuration Manager: Intune evaluated nothing.
 		d.Compliance = decision.ComplianceDelegated
 	case decision.ChannelMDEAttach, decision.ChannelEAS:
 		d.Compliance = decision.ComplianceNotEvaluated
-	case decision.ChannelUnknown, decision.ChannelIntune, decision.ChannelCoManaged, decision.ChannelPartnerMDM, decision.ChannelNone:
+	case decision.ChannelIntune, decision.ChannelCoManaged, decision.ChannelPartnerMDM, decision.ChannelNone:
+	}
+}
+
+// settleLifecycle joins a word that nobody can read with what the other column says:
+// a device that is going away goes, and of any other nobody knows.
+func settleLifecycle(d *decision.Device) {
+	switch d.Lifecycle {
+	case decision.LifecycleRevoked, decision.LifecycleWiping, decision.LifecycleRetiring:
+		d.Unreadable &^= decision.Facts(decision.FactLifecycle)
+	case decision.LifecycleUnknown, decision.LifecycleActive, decision.LifecyclePending, decision.LifecycleUnhealthy,
+		decision.LifecycleDiscovered:
+		d.Lifecycle = decision.LifecycleUnknown
 	}
 }

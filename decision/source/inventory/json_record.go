@@ -131,6 +131,7 @@ func (r *reader) device(raw string, d *decision.Device) (supplies decision.FactS
 	if err != nil {
 		return 0, 0, err
 	}
+	d.Unreadable = odd.facts()
 	return supplies, odd, fits(d)
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"strings"
 
+	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
@@ -63,6 +64,18 @@ func (o *oddities) note(label uint8, err error) error {
 		return nil
 	}
 	return err
+}
+
+func (o oddities) has(label uint8) bool { return o&(1<<label) != 0 }
+
+// facts are what the fields with an oddity report.
+func (o oddities) facts() (set decision.FactSet) {
+	for ; o != 0; o &= o - 1 {
+		if i := bits.TrailingZeros64(uint64(o)); i < len(fields) {
+			set |= fields[i].supplies
+		}
+	}
+	return set
 }
 
 // tally counts the oddities of one file by label; nil: there are none. It belongs

@@ -59,9 +59,12 @@ func TestUnlistedValues(t *testing.T) {
 					var want []Skipped
 					if !quiet {
 						want = []Skipped{{tt.field, unknownValue, 1, map[string]string{FormatCSV: "line 2", FormatJSON: "device 1 at byte 24"}[format]}}
-						if d := c.devices[0].Device; !reflect.DeepEqual(d, decision.Device{Keys: d.Keys}) {
+						lost := fields[fieldIndex[tt.field]].supplies
+						if d := c.devices[0].Device; !reflect.DeepEqual(d, decision.Device{Keys: d.Keys, Unreadable: lost}) {
 							t.Errorf("%s %s %q: something is known: %+v", format, tt.field, v, d)
 						}
+					} else if lost := c.devices[0].Unreadable; lost != 0 {
+						t.Errorf("%s %s %q: unreadable %b", format, tt.field, v, lost)
 					}
 					if got := c.found.skipped.list(); !reflect.DeepEqual(got, want) {
 						t.Errorf("%s %s %q: counted %+v, want %+v", format, tt.field, v, got, want)

@@ -57,6 +57,12 @@ func TestLookup(t *testing.T) {
 			if v.Managed != tt.managed || v.Compliance != tt.compliance || len(v.Keys) != 1 || v.Keys[0] != askedKey {
 				t.Errorf("got %v managed %v %v, want managed %v %v", v.Keys, v.Managed, v.Compliance, tt.managed, tt.compliance)
 			}
+			if got, want := v.Unreadable.Has(decision.FactCompliance), tt.compliance == decision.ComplianceUnknown; got != want {
+				t.Errorf("compliance is unreadable: %v, want %v", got, want)
+			}
+			if got, want := v.Unreadable.Has(decision.FactManaged), tt.managed == decision.Unknown; got != want {
+				t.Errorf("managed is unreadable: %v, want %v", got, want)
+			}
 			if st := s.Stats(); st.Found != 1 || !maps.Equal(st.Problems, tt.problems) {
 				t.Errorf("stats %+v, want problems %v", st, tt.problems)
 			}

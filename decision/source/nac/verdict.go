@@ -14,7 +14,8 @@ var (
 )
 
 // judge turns an answer into a verdict. Every record must be about the device that
-// was asked for.
+// was asked for. The service always answers both, and has a word of its own for a
+// device that nobody evaluated: what is unknown here could not be read.
 func (s *Source) judge(rows []row, key decision.Key) (decision.Verdict, error) {
 	for i := range rows {
 		if err := rows[i].about(key); err != nil {
@@ -45,6 +46,12 @@ func (s *Source) judge(rows []row, key decision.Key) (decision.Verdict, error) {
 		return decision.Verdict{}, source.ErrUnknownDevice
 	}
 	v.Keys = []decision.Key{key}
+	if v.Managed == decision.Unknown {
+		v.Unreadable |= decision.Facts(decision.FactManaged)
+	}
+	if v.Compliance == decision.ComplianceUnknown {
+		v.Unreadable |= decision.Facts(decision.FactCompliance)
+	}
 	s.count(func(st *Stats) {
 		st.Found++
 		st.Duplicates += len(rows) - 1
