@@ -78,7 +78,7 @@ func (p *Posture) notListed(reports []Report) {
 		}
 		for i := range reports {
 			st := reports[i].State
-			if !st.Enrols || st.Tenant != p.Evidence[from-1].State.Tenant || reports[i].Verdict != nil || !st.Loaded() || reports[i].Cause.Ours() || !st.mayReport(f) {
+			if !st.Enrols || st.Tenant != p.Evidence[from-1].State.Tenant || reports[i].Verdict != nil && !reports[i].Gone || !st.Loaded() || reports[i].Cause.Ours() || !st.mayReport(f) {
 				continue
 			}
 			switch {

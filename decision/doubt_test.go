@@ -66,7 +66,8 @@ func TestRiskFloor(t *testing.T) {
 		{"a floor above the limit", []Device{risk(LevelHigh, true)}, LevelMedium, Block},
 		{"somebody else is sure", []Device{risk(LevelNone, true), risk(LevelNone, false)}, LevelLow, Allow},
 		{"the same, the other way round", []Device{risk(LevelLow, false), risk(LevelLow, true)}, LevelLow, Allow},
-		{"somebody else is sure of less", []Device{risk(LevelNone, false), risk(LevelLow, true)}, LevelMedium, Block},
+		{"somebody else is sure of less", []Device{risk(LevelNone, false), risk(LevelLow, true)}, LevelLow, Allow},
+		{"the worst counts all the same", []Device{risk(LevelMedium, true), risk(LevelNone, false)}, LevelLow, Block},
 		{"somebody else is sure of more", []Device{risk(LevelLow, true), risk(LevelMedium, false)}, LevelMedium, Allow},
 		{"nobody is sure", []Device{risk(LevelLow, true), risk(LevelNone, true)}, LevelLow, Block},
 	}
@@ -126,6 +127,7 @@ func TestNotListed(t *testing.T) {
 		{"no management system that lists all", []Report{state(func(s *SourceState) { s.Enrols = false }), good}, compliant, Allow, 0},
 		{"it says nothing about that", []Report{state(func(s *SourceState) { s.SetSupplies(Facts(FactRisk)) }), good}, compliant, Allow, 0},
 		{"it has the device", []Report{{State: listing("intune", "t"), Verdict: &Verdict{}}, good}, compliant, Allow, 0},
+		{"it had the device", []Report{{State: listing("intune", "t"), Gone: true, Verdict: &Verdict{Device: Device{Jailbroken: No}}}, good}, compliant, Block, NotManaged},
 		{"it could not be asked", []Report{{State: listing("intune", "t"), Cause: CauseThrottled}, good}, compliant, Undecided, SourceThrottled},
 		{"it fails", []Report{state(func(s *SourceState) { s.Restore(now.Add(-20 * time.Minute)); s.Fail(CauseSourceFailing) }), good}, compliant, Undecided, SourceFailing},
 		{"the same, managed", []Report{state(func(s *SourceState) { s.Restore(now.Add(-20 * time.Minute)); s.Fail(CauseSourceFailing) }), good}, isManaged, Undecided, SourceFailing},

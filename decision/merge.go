@@ -13,6 +13,9 @@ type Report struct {
 	Verdict *Verdict
 	// User is nil if the source does not have the user.
 	User *UserRecord
+	// Gone says that Verdict is what still counts of a device that the source does
+	// not have any more.
+	Gone bool
 	// Cause is why the source could not be asked about this very device.
 	Cause Cause
 }
@@ -55,7 +58,7 @@ func weigh(reports []Report, key Key, t *trail) *Posture {
 		if r.Verdict == nil {
 			continue
 		}
-		ev.Found, ev.Confirmed = true, r.Verdict.Confirmed
+		ev.Found, ev.Confirmed = !r.Gone, r.Verdict.Confirmed
 		ev.LastCheckIn, ev.EvaluatedAt = r.Verdict.LastCheckIn, r.Verdict.EvaluatedAt
 		p.bar(r, uint8(i+1))
 		p.mergeDevice(&r.Verdict.Device, uint8(i+1))
@@ -164,8 +167,9 @@ func (p *Posture) mergeDevice(d *Device, from uint8) {
 	merge(p, FactUpdated, &have.Updated, d.Updated, from, RuleNone)
 	merge(p, FactJailbroken, &have.Jailbroken, d.Jailbroken, from, RuleWorst.when(d.Jailbroken == Yes))
 	merge(p, FactMalware, &have.Malware, d.Malware, from, RuleWorst.when(d.Malware == Yes))
-	if d.Risk != LevelUnknown && (d.Risk > have.Risk || d.Risk == have.Risk && have.RiskFloor) {
-		have.RiskFloor = d.RiskFloor
+	if d.Risk != LevelUnknown {
+		// Somebody who watches the device knows how bad it is; others only add.
+		have.RiskFloor = d.RiskFloor && (have.RiskFloor || have.Risk == LevelUnknown)
 	}
 	merge(p, FactRisk, &have.Risk, d.Risk, from, RuleWorst.when(d.Risk > have.Risk))
 	merge(p, FactTrust, &have.Trust, d.Trust, from, RuleNone)

@@ -201,7 +201,8 @@ func unansweredCause(r *Runner) decision.Cause {
 func (s *resolution) reports(d *Directory, id *decision.Identity) []decision.Report {
 	out := make([]decision.Report, len(d.runners))
 	for i, r := range d.runners {
-		out[i] = decision.Report{State: r.state, Verdict: s.matches[i].Verdict, Cause: s.causes[i]}
+		m := &s.matches[i]
+		out[i] = decision.Report{State: r.state, Verdict: m.Verdict, Gone: !m.GoneSince.IsZero(), Cause: s.causes[i]}
 		if s.undecided {
 			out[i].Verdict = nil
 			if !out[i].Cause.Ours() {

@@ -126,7 +126,7 @@ type connector struct {
 	ID        text `json:"id"`
 	State     text `json:"partnerState"`
 	Heartbeat text `json:"lastHeartbeatDateTime"`
-	Days      int  `json:"partnerUnresponsivenessThresholdInDays"`
+	Days      days `json:"partnerUnresponsivenessThresholdInDays"`
 	Android   flag `json:"androidEnabled"`
 	IOS       flag `json:"iosEnabled"`
 	Windows   flag `json:"windowsEnabled"`
@@ -144,7 +144,11 @@ func (c *connector) silent(d *decoder) bool {
 			d.odd("lastHeartbeatDateTime", "in the future")
 			ok = false
 		}
-		return !ok || !at.IsZero() && c.Days > 0 && d.now.Sub(at) > time.Duration(c.Days)*24*time.Hour
+		if c.Days.wrong {
+			d.odd("partnerUnresponsivenessThresholdInDays", "wrong type")
+			return true // only this partner: nobody knows how long it may be silent
+		}
+		return !ok || !at.IsZero() && c.Days.n > 0 && d.now.Sub(at) > time.Duration(c.Days.n)*24*time.Hour
 	}
 	return false
 }

@@ -3,6 +3,7 @@ package intune
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -56,6 +57,22 @@ func (f *flag) UnmarshalJSON(b []byte) error {
 	}
 	if again {
 		*f = flag{wrong: true, given: true}
+	}
+	return nil
+}
+
+// days is a JSON number of whole days, or null, which is none.
+type days struct {
+	n     int
+	wrong bool
+}
+
+// UnmarshalJSON implements json.Unmarshaler. It never fails.
+func (d *days) UnmarshalJSON(b []byte) error {
+	*d = days{}
+	if string(b) != "null" {
+		n, err := strconv.Atoi(string(b))
+		*d = days{n: n, wrong: err != nil}
 	}
 	return nil
 }
