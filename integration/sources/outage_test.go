@@ -204,9 +204,10 @@ func outage(t *testing.T, s *subject, f fault) {
 }
 
 // recoveryBound is the longest pause between two attempts: five minutes of back-off,
-// or a quarter of an hour where somebody has to mend the credential first.
+// or a quarter of an hour where somebody has to mend the credential first, or where it
+// is spared because the service refused it.
 func recoveryBound(f fault) time.Duration {
-	if f.late > 0 {
+	if f.late > 0 || f.name == "401" {
 		return 22 * time.Minute
 	}
 	return 8 * time.Minute
