@@ -16,6 +16,8 @@ import (
 // to late after it: a token is good until it ends.
 type fault struct {
 	late time.Duration
+	// refuses: the service does not accept the credential.
+	refuses bool
 	// noise is what the emulator objects to that is the fault's own doing.
 	noise string
 	cut   func(tn *tenant, s *subject) (mend func())
@@ -92,7 +94,6 @@ func faultsOf(s *subject) map[string]fault {
 		"reset":      everywhere(emulator.Fault{Kind: emulator.Reset}),
 		"500":        everywhere(emulator.Fault{Kind: emulator.Status, Status: http.StatusInternalServerError}),
 		"503":        everywhere(emulator.Fault{Kind: emulator.Status, Status: http.StatusServiceUnavailable, RetryAfter: "30"}),
-		"401":        everywhere(emulator.Fault{Kind: emulator.Status, Status: http.StatusUnauthorized}),
 		"403":        everywhere(emulator.Fault{Kind: emulator.Status, Status: http.StatusForbidden}),
 		"429":        everywhere(emulator.Fault{Kind: emulator.Throttle429, RetryAfter: "120"}),
 		"bare 429":   everywhere(emulator.Fault{Kind: emulator.Throttle429}),
@@ -101,6 +102,9 @@ func faultsOf(s *subject) map[string]fault {
 		"half page":  everywhere(emulator.Fault{Kind: emulator.HalfPage}),
 		"empty text": everywhere(emulator.Fault{Kind: emulator.Status, Status: http.StatusOK, Body: " "}),
 	}
+	f := everywhere(emulator.Fault{Kind: emulator.Status, Status: http.StatusUnauthorized})
+	f.refuses = true
+	m["401"] = f
 	if s.signsIn {
 		m["expired secret"] = signIn(emulator.ExpiredSecret)
 		m["wrong audience"] = signIn(emulator.WrongAudience)
@@ -207,7 +211,7 @@ func outage(t *testing.T, s *subject, f fault) {
 // or a quarter of an hour where somebody has to mend the credential first, or where it
 // is spared because the service refused it.
 func recoveryBound(f fault) time.Duration {
-	if f.late > 0 || f.name == "401" {
+	if f.late > 0 || f.refuses {
 		return 22 * time.Minute
 	}
 	return 8 * time.Minute
