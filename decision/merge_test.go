@@ -153,7 +153,8 @@ func TestMergeAuthorityForCompliance(t *testing.T) {
 		{"the same, with a yes of the directory", []Report{managed(Compliant, ChannelCoManaged), entra(Compliant)}, Compliant, "entra", 0},
 		{
 			"the same, though a partner has a record",
-			[]Report{said(AuthorityManagement, "intune", Device{Channel: ChannelPartnerMDM}), managed(Compliant, ChannelCoManaged)}, ComplianceUnknown, "", 0,
+			[]Report{said(AuthorityManagement, "intune", Device{Channel: ChannelPartnerMDM}), managed(Compliant, ChannelCoManaged)},
+			ComplianceUnknown, "", 0,
 		},
 		{"the same: a no counts", []Report{managed(NonCompliant, ChannelCoManaged), entra(Compliant)}, NonCompliant, "configmgr", 1},
 		{"Configuration Manager alone, by its own word", []Report{managed(Compliant, ChannelConfigMgrOnly), file(NonCompliant)}, Compliant, "configmgr", 1},
