@@ -9,10 +9,14 @@ import (
 
 // Bounds of what is kept of devices that a source does not list any more.
 const (
-	leastTombstones = 1000
-	tombstoneShare  = 10                   // one for so many devices, if that is more
+	leastTombstones = 10_000
+	tombstoneShare  = 4                    // one for so many devices, if that is more
 	longestKeep     = 366 * 24 * time.Hour // of one tombstone
 )
+
+// tombstoneLimit is how many are kept beside so many devices. It has room for a
+// clean-up of stale devices: that must not push out the stop of a stolen one.
+func tombstoneLimit(devices int) int { return max(leastTombstones, devices/tombstoneShare) }
 
 // tombstone is what is left of one device.
 type tombstone struct {
@@ -95,7 +99,7 @@ func (r *Runner) entomb(old, fresh *Table, base []uint64, candidates []uint32) {
 		all = append(all, tombstone{v, now, now.Add(min(keep, longestKeep))})
 		same = false
 	}
-	limit := max(leastTombstones, fresh.devices/tombstoneShare)
+	limit := tombstoneLimit(fresh.devices)
 	if same && len(all) <= limit {
 		fresh.gone = old.gone
 		return
