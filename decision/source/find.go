@@ -146,6 +146,7 @@ func (v *view) newer(row uint32, ok, ambiguous bool, key decision.Key, looked *d
 	held := v.table.Verdict(int(row))
 	worsen(&held.Device, &looked.Device)
 	stop(&held.Device, &looked.Device)
+	doubt(&held.Device, &looked.Device)
 	return Match{Verdict: &held, Answered: true}
 }
 

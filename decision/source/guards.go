@@ -234,6 +234,7 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 			} else if worse {
 				stop(&v.Device, &now.Device)
 			}
+			doubt(&v.Device, &now.Device)
 			kept = old.keptFields(int(before)) &^ differ(old.facts[before], pack(&v.Device))
 		}
 		if err := b.add(&v, mark{held: hold, kept: kept}); err != nil {
