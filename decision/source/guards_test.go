@@ -116,7 +116,7 @@ func errString(err error) string {
 
 // planOf judges fresh against old, without anything from look-ups.
 func planOf(g Guards, old, fresh *Table) plan {
-	return g.withDefaults().plan(old, survey(old, fresh, old.facts, sticky))
+	return g.withDefaults().plan(old, survey(old, fresh, old.facts, keepAll))
 }
 
 func TestPlan(t *testing.T) {

@@ -57,19 +57,21 @@ func (r *Runner) latest(v *view) []uint64 {
 
 // succeed makes fresh the successor of what is known, be it in place, waiting for an
 // operator or from a look-up, and says how it differs from the table in place. base
-// is what is known by that table's rows. v is nil before the first table.
-func (r *Runner) succeed(v *view, fresh *Table) (n news, base []uint64) {
+// is what is known by that table's rows. v is nil before the first table. supplies is
+// what the sweep of fresh reports.
+func (r *Runner) succeed(v *view, fresh *Table, supplies decision.FactSet) (n news, base []uint64) {
+	can := r.can.within(supplies)
 	r.mu.Lock()
 	waiting := r.journal.pending
 	r.mu.Unlock()
 	if waiting != nil {
-		survey(waiting.table, fresh, waiting.table.facts, r.can)
-		fresh.keepUsers(waiting.table)
+		survey(waiting.table, fresh, waiting.table.facts, can)
+		fresh.keepUsers(waiting.table, can.users)
 	}
 	if v != nil {
 		base = r.latest(v)
-		n = survey(v.table, fresh, base, r.can)
-		fresh.keepUsers(v.table)
+		n = survey(v.table, fresh, base, can)
+		fresh.keepUsers(v.table, can.users)
 	}
 	r.eachLooked(func(e *looked) {
 		if v != nil {
@@ -77,7 +79,7 @@ func (r *Runner) succeed(v *view, fresh *Table) (n news, base []uint64) {
 				return
 			}
 		}
-		fresh.keepDevice(e.verdict.Keys, pack(&e.verdict.Device), r.can)
+		fresh.keepDevice(e.verdict.Keys, pack(&e.verdict.Device), can)
 	})
 	return n, base
 }
@@ -121,7 +123,7 @@ func (r *Runner) absorb(t *Table, since, at int64) *Table {
 		if !t.Held(int(row)) { // nobody lifts a guard by asking
 			word, kept = renew(word, kept, said)
 		}
-		word, more := keep(said, word, r.can)
+		word, more := keep(said, word, t.keepable(int(row), r.can))
 		kept |= more
 		if word == t.facts[row] && kept == t.keptFields(int(row)) {
 			return
