@@ -69,6 +69,9 @@ func (r *Runner) succeed(v *view, fresh *Table, supplies decision.FactSet) (n ne
 		fresh.keepUsers(waiting.table, can.users)
 	}
 	if v != nil {
+		if _, ok := r.src.(Tombstoner); ok { // first, so that what is stopped already is no news
+			fresh.haunt(v.table.tombstones(time.Now()))
+		}
 		base = r.latest(v)
 		n = survey(v.table, fresh, base, can)
 		fresh.keepUsers(v.table, can.users)
@@ -85,16 +88,21 @@ func (r *Runner) succeed(v *view, fresh *Table, supplies decision.FactSet) (n ne
 }
 
 // keepInLooked takes bad news of a new table, from a sweep begun at since, into the
-// answers of look-ups that are newer and silent about it. The caller holds blend.
+// answers of look-ups that are newer and silent about it, and the stops of tombstones
+// into those about an older record. The caller holds blend.
 func (r *Runner) keepInLooked(t *Table, since int64) (changed bool) {
+	now := time.Now()
 	r.eachLooked(func(e *looked) {
-		row, ok, ambiguous := t.find(e.verdict.Keys[0])
-		if !ok || ambiguous || e.verdict.Confirmed <= since {
+		if e.verdict.Confirmed <= since {
 			return
 		}
 		next := &looked{verdict: e.verdict}
-		listed := t.Verdict(int(row))
-		if !keepFacts(&next.verdict.Device, &listed.Device, r.can) {
+		fresher := false
+		if row, ok, ambiguous := t.find(e.verdict.Keys[0]); ok && !ambiguous {
+			listed := t.Verdict(int(row))
+			fresher = keepFacts(&next.verdict.Device, &listed.Device, r.can)
+		}
+		if !t.haunted(&next.verdict, now) && !fresher {
 			return
 		}
 		changed = true
@@ -168,13 +176,15 @@ func (r *Runner) takeOver(v *decision.Verdict) {
 	}
 }
 
-// raise ends the tombstones of a device that a look-up found. The caller holds blend.
+// raise ends the tombstones of a device that a look-up found, or has them stop it if
+// what was found is an older record. The caller holds blend.
 func (r *Runner) raise(found *decision.Verdict) {
 	v := r.view.Load()
 	if v == nil || found.Confirmed <= v.since {
 		return
 	}
 	t := v.table.raise([]*decision.Verdict{found})
+	t.haunted(found, time.Now())
 	if t == v.table {
 		return
 	}
