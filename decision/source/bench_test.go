@@ -54,7 +54,7 @@ func BenchmarkTableMillion(b *testing.B) {
 	}
 	b.ReportMetric(time.Since(start).Seconds(), "decode-s")
 	start = time.Now()
-	survey(t, t, t.facts, sticky)
+	survey(t, t, t.facts, keepAll)
 	b.ReportMetric(time.Since(start).Seconds(), "survey-s")
 	runtime.KeepAlive(t)
 }

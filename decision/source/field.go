@@ -187,6 +187,17 @@ func worsen(d, fresh *decision.Device) {
 	}
 }
 
+// doubt notes in d where fresh has a word that nobody can read about a fact that d
+// does not know either: another source must not answer in its place.
+func doubt(d, fresh *decision.Device) {
+	for i := range fields {
+		f := &fields[i]
+		if f.fact < decision.NumFacts && f.get(d) == 0 && fresh.Unreadable.Has(f.fact) {
+			d.Unreadable |= decision.Facts(f.fact)
+		}
+	}
+}
+
 // stop copies to d what ends every request of a device. It is never held back: a
 // device that is wiped, disabled, jailbroken or taken over stops at once, however
 // many others do.

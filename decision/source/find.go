@@ -102,6 +102,8 @@ func (r *Runner) find(key decision.Key, why reader) Match {
 		ask := r.o.AskUnknown && r.Asks(key) && !ambiguous && result != cache.Negative
 		if !ok && v.table.gone != nil {
 			if left, found := v.table.tombstone(key, time.Now()); found {
+				// It is no observation of the device: when that was heard of counts inside only.
+				left.verdict.LastCheckIn, left.verdict.EvaluatedAt = time.Time{}, time.Time{}
 				return Match{Verdict: &left.verdict, Answered: true, Unconfirmed: ask, GoneSince: left.gone}
 			}
 		}
@@ -146,6 +148,7 @@ func (v *view) newer(row uint32, ok, ambiguous bool, key decision.Key, looked *d
 	held := v.table.Verdict(int(row))
 	worsen(&held.Device, &looked.Device)
 	stop(&held.Device, &looked.Device)
+	doubt(&held.Device, &looked.Device)
 	return Match{Verdict: &held, Answered: true}
 }
 

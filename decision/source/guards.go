@@ -104,8 +104,8 @@ type news struct {
 
 // survey compares a sweep with the table before, and keeps bad news about which the
 // sweep is silent on the way, so that every row is looked up once. base is what is
-// known by the rows of old by now, can what is kept ([stickyOf]).
-func survey(old, fresh *Table, base []uint64, can uint32) news {
+// known by the rows of old by now, can what is kept.
+func survey(old, fresh *Table, base []uint64, can keeping) news {
 	var n news
 	matched := 0
 	if old.gone != nil { // the same record is back
@@ -234,6 +234,7 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 			} else if worse {
 				stop(&v.Device, &now.Device)
 			}
+			doubt(&v.Device, &now.Device)
 			kept = old.keptFields(int(before)) &^ differ(old.facts[before], pack(&v.Device))
 		}
 		if err := b.add(&v, mark{held: hold, kept: kept}); err != nil {

@@ -18,6 +18,66 @@ func first(n int, change func(v *decision.Verdict)) func(int, *decision.Verdict)
 
 func noncompliant(v *decision.Verdict) { v.Compliance = decision.NonCompliant }
 
+func lostWord(v *decision.Verdict) { // compliance in a word that is new
+	v.Compliance, v.Unreadable = decision.ComplianceUnknown, decision.Facts(decision.FactCompliance)
+}
+
+// TestHeldRowAndUnreadableWord: of a held row a word that nobody can read takes the
+// good news away, and leaves no gap that another source fills.
+func TestHeldRowAndUnreadableWord(t *testing.T) {
+	bad := first(40, func(v *decision.Verdict) { v.Encrypted = decision.No })
+	lost := first(1, lostWord)
+	for _, tc := range []struct {
+		name   string
+		before func(int, *decision.Verdict)
+		sweeps []func(int, *decision.Verdict)
+		ask    bool // with the last of them, instead of a sweep
+	}{
+		{"a listing", bad, []func(int, *decision.Verdict){lost}, false},
+		{"a look-up", bad, []func(int, *decision.Verdict){nil, lost}, true},
+		{"of a fact that was not known", func(i int, v *decision.Verdict) {
+			bad(i, v)
+			if i == 0 {
+				v.Compliance = decision.ComplianceUnknown
+			}
+		}, []func(int, *decision.Verdict){lost}, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+				src := &lister{}
+				src.set(func(f *fake) { f.devices = fleet(100, tc.before) })
+				r := run(src, RunnerOptions{Authority: decision.AuthorityManagement})
+				mustSync(t, r)
+				for i, change := range tc.sweeps {
+					src.set(func(f *fake) { f.devices = fleet(100, change) })
+					if tc.ask && i == len(tc.sweeps)-1 {
+						if err := r.Refresh(t.Context(), entra(0)); err != nil {
+							t.Fatal(err)
+						}
+						continue
+					}
+					mustSync(t, r)
+				}
+				m := r.Find([]decision.Key{entra(0)})
+				if m.Verdict == nil || m.Verdict.Encrypted != decision.No || r.Status().Held == nil {
+					t.Fatalf("the row is not held: %+v", m)
+				}
+				if v := m.Verdict; v.Compliance != decision.ComplianceUnknown || v.Unreadable != decision.Facts(decision.FactCompliance) {
+					t.Errorf("compliance %s, unreadable %b", v.Compliance, v.Unreadable)
+				}
+				other := decision.Verdict{Device: decision.Device{Keys: []decision.Key{entra(0)}, Compliance: decision.Compliant}}
+				p := decision.Merge([]decision.Report{
+					{State: r.State(), Verdict: m.Verdict},
+					{State: &decision.SourceState{Name: "entra", Index: 1, Authority: decision.AuthorityDirectory}, Verdict: &other},
+				}, decision.Key{})
+				if p.Compliance != decision.ComplianceUnknown {
+					t.Errorf("merged with another source's word: %s, want unknown", p.Compliance)
+				}
+			})
+		})
+	}
+}
+
 func TestReject(t *testing.T) {
 	some, none := build(t, fleet(400, nil)...), build(t)
 	for _, tc := range []struct {
@@ -56,7 +116,7 @@ func errString(err error) string {
 
 // planOf judges fresh against old, without anything from look-ups.
 func planOf(g Guards, old, fresh *Table) plan {
-	return g.withDefaults().plan(old, survey(old, fresh, old.facts, sticky))
+	return g.withDefaults().plan(old, survey(old, fresh, old.facts, keepAll))
 }
 
 func TestPlan(t *testing.T) {

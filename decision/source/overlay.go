@@ -57,19 +57,24 @@ func (r *Runner) latest(v *view) []uint64 {
 
 // succeed makes fresh the successor of what is known, be it in place, waiting for an
 // operator or from a look-up, and says how it differs from the table in place. base
-// is what is known by that table's rows. v is nil before the first table.
-func (r *Runner) succeed(v *view, fresh *Table) (n news, base []uint64) {
+// is what is known by that table's rows. v is nil before the first table. supplies is
+// what the sweep of fresh reports.
+func (r *Runner) succeed(v *view, fresh *Table, supplies decision.FactSet) (n news, base []uint64) {
+	can := r.can.within(supplies)
 	r.mu.Lock()
 	waiting := r.journal.pending
 	r.mu.Unlock()
 	if waiting != nil {
-		survey(waiting.table, fresh, waiting.table.facts, r.can)
-		fresh.keepUsers(waiting.table)
+		survey(waiting.table, fresh, waiting.table.facts, can)
+		fresh.keepUsers(waiting.table, can.users)
 	}
 	if v != nil {
+		if _, ok := r.src.(Tombstoner); ok { // first, so that what is stopped already is no news
+			fresh.haunt(v.table.tombstones(time.Now()))
+		}
 		base = r.latest(v)
-		n = survey(v.table, fresh, base, r.can)
-		fresh.keepUsers(v.table)
+		n = survey(v.table, fresh, base, can)
+		fresh.keepUsers(v.table, can.users)
 	}
 	r.eachLooked(func(e *looked) {
 		if v != nil {
@@ -77,22 +82,27 @@ func (r *Runner) succeed(v *view, fresh *Table) (n news, base []uint64) {
 				return
 			}
 		}
-		fresh.keepDevice(e.verdict.Keys, pack(&e.verdict.Device), r.can)
+		fresh.keepDevice(e.verdict.Keys, pack(&e.verdict.Device), can)
 	})
 	return n, base
 }
 
 // keepInLooked takes bad news of a new table, from a sweep begun at since, into the
-// answers of look-ups that are newer and silent about it. The caller holds blend.
+// answers of look-ups that are newer and silent about it, and the stops of tombstones
+// into those about an older record. The caller holds blend.
 func (r *Runner) keepInLooked(t *Table, since int64) (changed bool) {
+	now := time.Now()
 	r.eachLooked(func(e *looked) {
-		row, ok, ambiguous := t.find(e.verdict.Keys[0])
-		if !ok || ambiguous || e.verdict.Confirmed <= since {
+		if e.verdict.Confirmed <= since {
 			return
 		}
 		next := &looked{verdict: e.verdict}
-		listed := t.Verdict(int(row))
-		if !keepFacts(&next.verdict.Device, &listed.Device, r.can) {
+		fresher := false
+		if row, ok, ambiguous := t.find(e.verdict.Keys[0]); ok && !ambiguous {
+			listed := t.Verdict(int(row))
+			fresher = keepFacts(&next.verdict.Device, &listed.Device, r.can)
+		}
+		if !t.haunted(&next.verdict, now) && !fresher {
 			return
 		}
 		changed = true
@@ -121,7 +131,7 @@ func (r *Runner) absorb(t *Table, since, at int64) *Table {
 		if !t.Held(int(row)) { // nobody lifts a guard by asking
 			word, kept = renew(word, kept, said)
 		}
-		word, more := keep(said, word, r.can)
+		word, more := keep(said, word, t.keepable(int(row), r.can))
 		kept |= more
 		if word == t.facts[row] && kept == t.keptFields(int(row)) {
 			return
@@ -166,13 +176,15 @@ func (r *Runner) takeOver(v *decision.Verdict) {
 	}
 }
 
-// raise ends the tombstones of a device that a look-up found. The caller holds blend.
+// raise ends the tombstones of a device that a look-up found, or has them stop it if
+// what was found is an older record. The caller holds blend.
 func (r *Runner) raise(found *decision.Verdict) {
 	v := r.view.Load()
 	if v == nil || found.Confirmed <= v.since {
 		return
 	}
 	t := v.table.raise([]*decision.Verdict{found})
+	t.haunted(found, time.Now())
 	if t == v.table {
 		return
 	}

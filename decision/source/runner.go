@@ -39,7 +39,7 @@ type Runner struct {
 	// blend is held while a look-up or a table that takes the place of an older one
 	// takes over what that knew. Where both are needed it is taken before mu.
 	blend    sync.Mutex
-	can      uint32      // fields that are kept: see stickyOf
+	can      keeping
 	manyGone atomic.Bool // it was logged that there are too many tombstones
 
 	flights  flights
@@ -140,7 +140,7 @@ func NewRunner(src Source, o RunnerOptions) *Runner {
 	r.checkIns = newCheckIns(src, o.CheckIns)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.state.SetSupplies(src.Facts())
-	r.can = stickyOf(src.Facts()) // before any Sync narrows it to what one listing says
+	r.can = newKeeping(src.Facts(), o.Authority) // before any Sync narrows it to what one listing says
 	r.groups = newGroupKeeper(r)
 	return r
 }

@@ -135,7 +135,7 @@ func decodeSnapshot(body []byte, capacity int) (savedTable, error) {
 	s.supplies = decision.FactSet(c.uint64()) & decision.AllFacts
 	kinds, interned := c.words(maxKinds), c.words(maxInterned)
 	longest := time.Now().Add(longestKeep)
-	b, ended := NewBuilder(capacity), NewBuilder(max(leastTombstones, capacity/tombstoneShare))
+	b, ended := NewBuilder(capacity), NewBuilder(tombstoneLimit(capacity))
 	for n := c.uvarint(); n > 0 && !c.short; n-- {
 		var v decision.Verdict
 		unpack(c.uint64(), &v.Device)

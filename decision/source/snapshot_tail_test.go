@@ -24,7 +24,7 @@ func mourning(t testing.TB) *Table {
 	for n, bad := range []func(*decision.Verdict){1: wiping, 2: worst} {
 		if bad != nil {
 			v := one(n, bad)
-			fresh.keepDevice(v.Keys, pack(&v.Device), sticky)
+			fresh.keepDevice(v.Keys, pack(&v.Device), keepAll)
 		}
 	}
 	row, _ := fresh.Find(entra(2))

@@ -79,8 +79,9 @@ type Tombstoner interface {
 	// Tombstone is asked about a device that a complete sweep no longer has. It
 	// leaves in v what still counts, which may be more than v said, and returns for
 	// how long; 0 or less forgets the device. The ids in v that it leaves are the
-	// ones by which the device is still found. It is quick, makes no call, and is
-	// never called while Sync runs.
+	// ones by which the device is still found. A record with one of them ends it, but
+	// not one that was last heard of (LastCheckIn, EvaluatedAt) before this one. It is
+	// quick, makes no call, and is never called while Sync runs.
 	Tombstone(v *decision.Verdict) (keep time.Duration)
 }
 

@@ -11,7 +11,8 @@ import (
 // an older one of the same device (the same own id), a fact that was worse than
 // unknown and is unknown now keeps its old value: a word that nobody can read, an
 // empty member or an answer without the field is no pardon. Any other word counts at
-// once, the good ones too.
+// once, the good ones too. A local file is its owner's own word: an empty field and
+// "unknown" count there as well, and only a word that nobody can read does not.
 
 // sticky are the bits of the fields that are kept: all that a policy or a hard stop
 // can refuse by, as far as their values have ranks. Trust is among them for a device
@@ -43,8 +44,44 @@ func factsOf(bits uint32) (s decision.FactSet) {
 	return s
 }
 
-// stickyOf returns the fields that a source keeps: of facts that it can report at
-// all. Who takes a wrong mapping out of a configuration is rid of what it said.
+// keeping says what a source keeps: of facts that it can report at all. Who takes a
+// wrong mapping out of a configuration is rid of what it said.
+type keeping struct {
+	fields uint32           // bits of those of devices
+	users  decision.FactSet // about users
+	// file is true for a local file, where a word about a device is missing only if
+	// nobody can read it.
+	file bool
+}
+
+func newKeeping(can decision.FactSet, by decision.Authority) keeping {
+	return keeping{
+		fields: stickyOf(can),
+		users:  can & decision.Facts(decision.FactUserEnabled, decision.FactUserRisk),
+		file:   by == decision.AuthorityFile,
+	}
+}
+
+// within narrows k to what one sweep reports. It does so for a file alone, from which
+// somebody took a column: that a service refuses to say who is at risk, because a
+// permission is gone, is no pardon.
+func (k keeping) within(supplies decision.FactSet) keeping {
+	if k.file {
+		k.fields &= stickyOf(supplies)
+		k.users &= supplies
+	}
+	return k
+}
+
+// of returns the fields that are kept in a record with these unreadable facts.
+func (k keeping) of(unreadable decision.FactSet) uint32 {
+	if k.file {
+		return k.fields & stickyOf(unreadable)
+	}
+	return k.fields
+}
+
+// stickyOf returns the fields of these facts that can be kept.
 func stickyOf(can decision.FactSet) (bits uint32) {
 	for i := range fields {
 		if sticky&(1<<i) != 0 && can.Has(fields[i].fact) {
@@ -80,8 +117,8 @@ func keep(old, fresh uint64, can uint32) (word uint64, kept uint32) {
 
 // keepFacts does the same for single devices. The settings that fail come along, as
 // they say why.
-func keepFacts(d, old *decision.Device, can uint32) (changed bool) {
-	word, kept := keep(pack(old), pack(d), can)
+func keepFacts(d, old *decision.Device, can keeping) (changed bool) {
+	word, kept := keep(pack(old), pack(d), can.of(d.Unreadable))
 	if kept == 0 {
 		return false
 	}
@@ -129,17 +166,25 @@ func (t *Table) set(row int, facts uint64, kept uint32) {
 }
 
 // keep takes into a row what was known of its device before.
-func (t *Table) keep(row int, old uint64, can uint32) {
-	word, kept := keep(old, t.facts[row], can)
+func (t *Table) keep(row int, old uint64, can keeping) {
+	word, kept := keep(old, t.facts[row], t.keepable(row, can))
 	if kept != 0 {
 		t.set(row, word, t.keptFields(row)|kept)
 	}
 }
 
+// keepable returns the fields that are kept in a row.
+func (t *Table) keepable(row int, can keeping) uint32 {
+	if !can.file {
+		return can.fields
+	}
+	return can.of(t.tail(row).unreadable)
+}
+
 // keepDevice is keep for a device whose own id may be on several rows now. Such an id
 // finds nobody. The row that shares another id with the old one is still the same
 // device, and must not be better off for the double.
-func (t *Table) keepDevice(keys []decision.Key, old uint64, can uint32) {
+func (t *Table) keepDevice(keys []decision.Key, old uint64, can keeping) {
 	row, ok, ambiguous := t.find(keys[0])
 	if !ok {
 		return

@@ -19,6 +19,9 @@ func worst(v *decision.Verdict) {
 	v.Jailbroken, v.Malware = decision.Yes, decision.Yes
 }
 
+// keepAll is the keeping of a service that can report everything.
+var keepAll = newKeeping(decision.AllFacts, decision.AuthorityManagement)
+
 // silent leaves a device of which the source says nothing but who it is.
 func silent(v *decision.Verdict) {
 	v.Device = decision.Device{Keys: v.Keys, Name: v.Name, LastCheckIn: v.LastCheckIn, EvaluatedAt: v.EvaluatedAt}
@@ -91,18 +94,18 @@ func TestKeep(t *testing.T) {
 // TestKeptLevelIsAFloor: what a source does not say any more passes no limit.
 func TestKeptLevelIsAFloor(t *testing.T) {
 	d, old := decision.Device{Unreadable: decision.Facts(decision.FactRisk, decision.FactOS)}, decision.Device{Risk: decision.LevelMedium}
-	if !keepFacts(&d, &old, sticky) || d.Risk != decision.LevelMedium || !d.RiskFloor {
+	if !keepFacts(&d, &old, keepAll) || d.Risk != decision.LevelMedium || !d.RiskFloor {
 		t.Errorf("kept %s, floor %t", d.Risk, d.RiskFloor)
 	}
 	if d.Unreadable != decision.Facts(decision.FactOS) {
 		t.Errorf("unreadable %b", d.Unreadable)
 	}
 	low := decision.Device{Risk: decision.LevelLow}
-	if d := (decision.Device{}); keepFacts(&d, &low, sticky) {
+	if d := (decision.Device{}); keepFacts(&d, &low, keepAll) {
 		t.Errorf("good news is kept: %s", d.Risk)
 	}
 	failing := decision.Device{Compliance: decision.NonCompliant, Settings: []decision.Setting{{Name: "BitLocker"}}}
-	if d := (decision.Device{}); !keepFacts(&d, &failing, sticky) || len(d.Settings) != 1 {
+	if d := (decision.Device{}); !keepFacts(&d, &failing, keepAll) || len(d.Settings) != 1 {
 		t.Errorf("why it is noncompliant is lost: %+v", d)
 	}
 }
@@ -172,7 +175,7 @@ func TestDoubleRecordLiftsNothing(t *testing.T) {
 	twin.Keys = []decision.Key{twin.Keys[0], entra(777)}
 	fresh := build(t, one(0, unreadable), twin)
 	old := build(t, one(0, wiping))
-	survey(old, fresh, old.facts, sticky)
+	survey(old, fresh, old.facts, keepAll)
 	row, ok := fresh.Find(entra(0))
 	if v := fresh.Verdict(row); !ok || v.Lifecycle != decision.LifecycleWiping || v.Unreadable != 0 {
 		t.Errorf("the same record beside a double is %s (%t)", v.Lifecycle, ok)
@@ -191,7 +194,7 @@ func TestDoubleRecordLiftsNothing(t *testing.T) {
 func TestSilenceIsNoGoodNews(t *testing.T) {
 	old := build(t, fleet(100, noncompliantAll)...)
 	fresh := build(t, fleet(100, func(_ int, v *decision.Verdict) { v.Compliance = decision.ComplianceUnknown })...)
-	p := Guards{}.withDefaults().plan(old, survey(old, fresh, old.facts, sticky))
+	p := Guards{}.withDefaults().plan(old, survey(old, fresh, old.facts, keepAll))
 	if p.holds() || p.good != 0 || p.bad != 0 {
 		t.Errorf("news %+v, %s", p.news, p.why)
 	}
@@ -421,7 +424,7 @@ func TestStickyUsers(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			old, fresh := users(t, tc.old...), users(t, tc.fresh...)
-			fresh.keepUsers(old)
+			fresh.keepUsers(old, keepAll.users)
 			if got, _ := fresh.User(guid(1, 1), ""); got != tc.byID {
 				t.Errorf("by id: %+v, want %+v", got, tc.byID)
 			}
@@ -429,7 +432,7 @@ func TestStickyUsers(t *testing.T) {
 				t.Errorf("by name: %+v, want %+v", got, tc.byName)
 			}
 			again := users(t, tc.fresh...)
-			again.keepUsers(old)
+			again.keepUsers(old, keepAll.users)
 			if !again.same(fresh) {
 				t.Error("the same sweep twice is not the same")
 			}

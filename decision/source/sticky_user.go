@@ -9,8 +9,13 @@ import (
 
 // keepUsers takes into t what was said of the same users before and is not said any
 // more: that an account is disabled, taken over, or at more than a low risk. Users
-// are the same by object id, else by name.
-func (t *Table) keepUsers(old *Table) {
+// are the same by object id, else by name. can are the facts that are kept. A record of
+// a user does not tell a word that nobody can read from none, so a file's users are
+// treated like those of a service.
+func (t *Table) keepUsers(old *Table, can decision.FactSet) {
+	if can == 0 {
+		return
+	}
 	for _, off := range old.userOffs[:old.userRows] {
 		if off == dead || !badUser(old.blob(off)[0]) {
 			continue
@@ -19,7 +24,7 @@ func (t *Table) keepUsers(old *Table) {
 		byID, known := t.userRow(userByID, before.ObjectID)
 		if known {
 			u := t.userAt(t.userOffs[byID])
-			t.setUser(byID, keepUser(u, &before))
+			t.setUser(byID, keepUser(u, &before, can))
 		}
 		byName, named := t.userRow(userByName, before.UPN)
 		if !named || known && byName == byID {
@@ -34,7 +39,7 @@ func (t *Table) keepUsers(old *Table) {
 			t.setUser(byName, u)
 		case known:
 		case before.ObjectID == "" || u.ObjectID == "" && int(byName) < t.userRows:
-			t.setUser(byName, keepUser(u, &before))
+			t.setUser(byName, keepUser(u, &before, can))
 		}
 	}
 }
@@ -45,14 +50,15 @@ func badUser(facts byte) bool {
 }
 
 // keepUser returns u with the bad news of before about which u is silent.
-func keepUser(u decision.UserRecord, before *decision.UserRecord) decision.UserRecord {
-	if u.Enabled == decision.Unknown && before.Enabled == decision.No {
+func keepUser(u decision.UserRecord, before *decision.UserRecord, can decision.FactSet) decision.UserRecord {
+	enabled, risk := can.Has(decision.FactUserEnabled), can.Has(decision.FactUserRisk)
+	if enabled && u.Enabled == decision.Unknown && before.Enabled == decision.No {
 		u.Enabled = decision.No
 	}
-	if u.Compromised == decision.Unknown && before.Compromised == decision.Yes {
+	if risk && u.Compromised == decision.Unknown && before.Compromised == decision.Yes {
 		u.Compromised = decision.Yes
 	}
-	if u.Risk == decision.LevelUnknown && before.Risk > decision.LevelLow {
+	if risk && u.Risk == decision.LevelUnknown && before.Risk > decision.LevelLow {
 		u.Risk = before.Risk
 	}
 	return u

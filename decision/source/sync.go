@@ -128,7 +128,7 @@ func (r *Runner) take(sweep *Sweep, start time.Time) (result string, err error) 
 	if sweep.factsSet {
 		p.supplies = sweep.facts
 	}
-	news, base := r.succeed(v, fresh)
+	news, base := r.succeed(v, fresh, p.supplies)
 	plan := r.o.Guards.plan(old, news)
 	if !plan.holds() {
 		r.setHeld(nil, nil)

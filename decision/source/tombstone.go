@@ -9,10 +9,14 @@ import (
 
 // Bounds of what is kept of devices that a source does not list any more.
 const (
-	leastTombstones = 1000
-	tombstoneShare  = 10                   // one for so many devices, if that is more
+	leastTombstones = 10_000
+	tombstoneShare  = 4                    // one for so many devices, if that is more
 	longestKeep     = 366 * 24 * time.Hour // of one tombstone
 )
+
+// tombstoneLimit is how many are kept beside so many devices. It has room for a
+// clean-up of stale devices: that must not push out the stop of a stolen one.
+func tombstoneLimit(devices int) int { return max(leastTombstones, devices/tombstoneShare) }
 
 // tombstone is what is left of one device.
 type tombstone struct {
@@ -56,27 +60,20 @@ func (t *Table) tombstone(key decision.Key, now time.Time) (tombstone, bool) {
 	return tombstone{t.gone.Verdict(row), l.gone, l.until}, l.until.After(now)
 }
 
-// hasAny reports whether a device of the table has one of these ids.
-func (t *Table) hasAny(keys []decision.Key) bool {
-	return slices.ContainsFunc(keys, func(k decision.Key) bool {
-		_, ok, _ := t.find(k)
-		return ok
-	})
-}
-
 // entomb gives a fresh table, which nobody sees yet, the tombstones of the old one
 // that still count and those of the devices that it has lost: candidates are rows of
 // the old table, with the facts of base. A device that the fresh table has by any of
-// the ids that Tombstone leaves is not gone: by another one, such as a serial number,
-// it may be somebody else. The caller holds the syncing token, so no Sync runs.
+// the ids that Tombstone leaves is not gone, unless that record is older ([Table.haunt]):
+// by another id, such as a serial number, it may be somebody else. The caller holds the syncing token, so no Sync runs.
 func (r *Runner) entomb(old, fresh *Table, base []uint64, candidates []uint32) {
 	asks, ok := r.src.(Tombstoner)
 	if !ok || old == nil || old.gone == nil && len(candidates) == 0 {
 		return
 	}
 	now := time.Now()
-	all := slices.DeleteFunc(old.tombstones(now), func(s tombstone) bool { return fresh.hasAny(s.verdict.Keys) })
+	all := fresh.haunt(old.tombstones(now))
 	same := old.gone == nil || len(all) == old.gone.devices
+	var lost []tombstone
 	for _, row := range candidates {
 		if old.offs[row] == dead {
 			continue
@@ -84,18 +81,22 @@ func (r *Runner) entomb(old, fresh *Table, base []uint64, candidates []uint32) {
 		v := old.Verdict(int(row))
 		v.Confirmed = 0
 		unpack(base[row], &v.Device)
+		checkedIn, evaluated := r.heardOf(&v)
 		var keep time.Duration
 		err := r.protect(func() error {
 			keep = asks.Tombstone(&v)
 			return nil
 		})
-		if err != nil || keep <= 0 || checkDevice(&v.Device) != nil || fresh.hasAny(v.Keys) {
+		if err != nil || keep <= 0 || checkDevice(&v.Device) != nil {
 			continue
 		}
-		all = append(all, tombstone{v, now, now.Add(min(keep, longestKeep))})
-		same = false
+		v.LastCheckIn, v.EvaluatedAt = checkedIn, evaluated
+		lost = append(lost, tombstone{v, now, now.Add(min(keep, longestKeep))})
 	}
-	limit := max(leastTombstones, fresh.devices/tombstoneShare)
+	if lost = fresh.haunt(lost); len(lost) > 0 {
+		all, same = append(all, lost...), false
+	}
+	limit := tombstoneLimit(fresh.devices)
 	if same && len(all) <= limit {
 		fresh.gone = old.gone
 		return
@@ -190,6 +191,8 @@ func (s *tombstone) join(o *tombstone) {
 		}
 	}
 	s.verdict.Keys = keys
+	s.verdict.LastCheckIn = later(s.verdict.LastCheckIn, o.verdict.LastCheckIn)
+	s.verdict.EvaluatedAt = later(s.verdict.EvaluatedAt, o.verdict.EvaluatedAt)
 	if o.until.After(s.until) {
 		s.until = o.until
 	}
@@ -214,21 +217,4 @@ func (t *Table) goneLen(now time.Time) int {
 		return t.gone.devices
 	}
 	return len(t.tombstones(now))
-}
-
-// raise returns a table without the tombstones that share an id with one of the
-// records, which the source was found to have; the same table if there are none.
-func (t *Table) raise(records []*decision.Verdict) *Table {
-	if t.gone == nil {
-		return t
-	}
-	found := slices.DeleteFunc(slices.Clone(records), func(v *decision.Verdict) bool { return !t.gone.hasAny(v.Keys) })
-	if len(found) == 0 {
-		return t
-	}
-	c := *t
-	c.gone = bury(slices.DeleteFunc(t.tombstones(time.Now()), func(s tombstone) bool {
-		return slices.ContainsFunc(found, func(v *decision.Verdict) bool { return shareKey(s.verdict.Keys, v.Keys) })
-	}))
-	return &c
 }

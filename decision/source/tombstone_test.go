@@ -308,15 +308,16 @@ func TestTombstonesAreBounded(t *testing.T) {
 			}
 			return time.Hour + time.Duration(n)*time.Second
 		}}
-		src.put(fleet(1200, nil)...)
+		const all, living = leastTombstones + 200, 50
+		src.put(fleet(all, nil)...)
 		r := run(src, RunnerOptions{Guards: Guards{Off: true}})
 		mustSync(t, r)
-		src.put(fleet(1200, nil)[1150:]...)
+		src.put(fleet(all, nil)[all-living:]...)
 		mustSync(t, r)
-		if s := r.Status(); s.Gone != leastTombstones || s.Devices != 50 {
+		if s := r.Status(); s.Gone != leastTombstones || s.Devices != living {
 			t.Fatalf("%d gone of %d devices", s.Gone, s.Devices)
 		}
-		for n, want := range map[int]bool{7: false, 8: false, 9: true, 100: false, 149: false, 152: true, 1149: true} {
+		for n, want := range map[int]bool{7: false, 8: false, 9: true, 100: false, 149: false, 152: true, all - living - 1: true} {
 			if m := r.Find([]decision.Key{entra(n)}); (m.Verdict != nil) != want {
 				t.Errorf("device %d: found %t, want %t", n, m.Verdict != nil, want)
 			}
@@ -324,6 +325,36 @@ func TestTombstonesAreBounded(t *testing.T) {
 		pass(longestKeep)
 		if m := r.Find([]decision.Key{entra(9)}); m.Verdict != nil {
 			t.Error("a tombstone for longer than a year")
+		}
+	})
+}
+
+func TestTombstoneLimit(t *testing.T) {
+	for devices, want := range map[int]int{0: 10_000, 5000: 10_000, 40_000: 10_000, 40_004: 10_001, 1_000_000: 250_000} {
+		if got := tombstoneLimit(devices); got != want {
+			t.Errorf("%d beside %d devices, want %d", got, devices, want)
+		}
+	}
+}
+
+// TestCleanUpForgetsNoStop: the routine deletion of stale devices, some at a time,
+// does not push out the tombstone of a stolen one, whose time ends first.
+func TestCleanUpForgetsNoStop(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		src := &registry{bury: func(v *decision.Verdict) time.Duration {
+			v.Device = decision.Device{Keys: v.Keys[:2], Enabled: decision.No}
+			return 30 * 24 * time.Hour
+		}}
+		all := fleet(5000, nil)
+		src.put(all...)
+		r := run(src, RunnerOptions{})
+		mustSync(t, r)
+		for _, gone := range []int{1, 901, 1600} {
+			src.put(all[gone:]...)
+			mustSync(t, r)
+		}
+		if m := r.Find([]decision.Key{entra(0)}); m.Verdict == nil || m.Verdict.Enabled != decision.No || r.Status().Gone != 1600 {
+			t.Errorf("of %d gone the first is %+v", r.Status().Gone, m)
 		}
 	})
 }
