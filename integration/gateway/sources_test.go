@@ -83,19 +83,19 @@ func TestF6InventoryFlip(t *testing.T) {
 	rig.Eventually(t, time.Minute, "a device that is gone is unknown", func() bool { return s.code(goodID) == http.StatusForbidden })
 }
 
-// TestBadNewsOutlivesSilence: a device that was jailbroken is refused until the file
-// says that it is not, and not only while it says that it is. Operators see on how
-// many devices that counts.
+// TestBadNewsOutlivesSilence: a device that was being wiped is refused while the file
+// says something that nobody can read, and not only while it says that. What its owner
+// leaves empty counts. Operators see on how many devices bad news is kept.
 func TestBadNewsOutlivesSilence(t *testing.T) {
 	s := newStand(t, standOptions{})
 	rows := devices()
 	for _, step := range []struct {
-		jailbroken string
+		lifecycle  string
 		code, kept int
-	}{{"no", 200, 0}, {"yes", 403, 0}, {"", 403, 1}, {"perhaps", 403, 1}, {"no", 200, 0}, {"", 200, 0}} {
-		rows[0]["jailbroken"] = step.jailbroken
+	}{{"active", 200, 0}, {"wiping", 403, 0}, {"obliterating", 403, 1}, {"active", 200, 0}, {"wiping", 403, 0}, {"", 200, 0}} {
+		rows[0]["lifecycle"] = step.lifecycle
 		writeInventory(t, s.Inventory, rows)
-		rig.Eventually(t, time.Minute, fmt.Sprintf("%q gives %d with %d kept", step.jailbroken, step.code, step.kept), func() bool {
+		rig.Eventually(t, time.Minute, fmt.Sprintf("%q gives %d with %d kept", step.lifecycle, step.code, step.kept), func() bool {
 			return s.source().Kept == step.kept && s.code(goodID) == step.code
 		})
 	}

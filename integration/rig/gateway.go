@@ -49,10 +49,15 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// FreePort returns a port that was free a moment ago, for TCP and for UDP.
+// handedOut are the ports that FreePort returned: the kernel may offer one twice, and a
+// gateway's two ports must differ.
+var handedOut sync.Map
+
+// FreePort returns a port that was free a moment ago, for TCP and for UDP, and that this
+// process was not given before.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	for range 20 {
+	for range 50 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -60,8 +65,11 @@ func FreePort(t testing.TB) int {
 		port := l.Addr().(*net.TCPAddr).Port
 		u, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
 		l.Close()
-		if err == nil {
-			u.Close()
+		if err != nil {
+			continue
+		}
+		u.Close()
+		if _, twice := handedOut.LoadOrStore(port, true); !twice {
 			return port
 		}
 	}
