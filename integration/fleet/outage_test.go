@@ -159,7 +159,8 @@ func (o outage) run(t *testing.T, fail func(s *stage) (repair func())) {
 	repair := w.begin(fail)
 	w.observe()
 	repair()
-	rig.Eventually(t, 3*time.Minute, "the recovery", func() bool { n, _ := s.ask("app", good); return n == http.StatusOK })
+	// The longest pause between two attempts is five minutes.
+	rig.Eventually(t, 7*time.Minute, "the recovery", func() bool { n, _ := s.ask("app", good); return n == http.StatusOK })
 	if n, reasons := s.ask("app", bad); n != http.StatusForbidden {
 		t.Errorf("a bad device after the recovery: %d %v", n, reasons)
 	}
