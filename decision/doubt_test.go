@@ -33,7 +33,7 @@ func TestUnreadableIsNotFilled(t *testing.T) {
 		case p.from[f] != 0 || p.Value(f) != "unknown":
 			t.Errorf("%v: %s from %q fills what cannot be read", f, p.Value(f), p.Source(f))
 		}
-		if p := merged(unread, bad); bad.has(f) && p.Source(f) != "b" {
+		if p := merged(unread, bad); bad.Tells(f) && p.Source(f) != "b" {
 			t.Errorf("%v: bad news of another source is lost", f)
 		}
 		// Earlier good news stays where only the first one that knows counts.
@@ -44,11 +44,6 @@ func TestUnreadableIsNotFilled(t *testing.T) {
 	if p := merged(Device{Unreadable: Facts(FactOS, FactOwner)}, good); !p.OSVersion.IsZero() || p.OwnerUPN != "" {
 		t.Errorf("half of a fact is left: %v %q", p.OSVersion, p.OwnerUPN)
 	}
-}
-
-func (d *Device) has(f Fact) bool {
-	p := Posture{Device: *d}
-	return p.Value(f) != "unknown"
 }
 
 // TestRiskFloor: a level that is only a floor can refuse and never pass.

@@ -63,6 +63,15 @@ func (p *Posture) Value(f Fact) string {
 	return Unknown.String()
 }
 
+// Tells reports whether d says anything about f; never about a fact of the user.
+func (d *Device) Tells(f Fact) bool {
+	if f == FactOwner {
+		return d.OwnerID != "" || d.OwnerUPN != "" // whatever they are called
+	}
+	p := Posture{Device: *d}
+	return p.Value(f) != Unknown.String()
+}
+
 func (p *Posture) ownerText() string {
 	switch {
 	case p.OwnerUPN != "":

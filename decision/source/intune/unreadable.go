@@ -94,43 +94,7 @@ func unread(lost decision.FactSet, v *decision.Device) (set decision.FactSet) {
 	return set
 }
 
-// tells reports whether a record says something about a fact.
+// tells reports whether a record says all of a fact: of the system, its version, too.
 func tells(v *decision.Device, f decision.Fact) bool {
-	switch f {
-	case decision.FactManaged:
-		return v.Managed != decision.Unknown
-	case decision.FactCompliance:
-		return v.Compliance != decision.ComplianceUnknown
-	case decision.FactLifecycle:
-		return v.Lifecycle != decision.LifecycleUnknown
-	case decision.FactOwnership:
-		return v.Ownership != decision.OwnershipUnknown
-	case decision.FactOwner:
-		return v.OwnerID != "" || v.OwnerUPN != ""
-	case decision.FactOS:
-		return v.Platform != decision.PlatformUnknown && !v.OSVersion.IsZero()
-	case decision.FactCheckIn:
-		return !v.LastCheckIn.IsZero()
-	case decision.FactEncrypted:
-		return v.Encrypted != decision.Unknown
-	case decision.FactJailbroken:
-		return v.Jailbroken != decision.Unknown
-	case decision.FactSupervised:
-		return v.Supervised != decision.Unknown
-	case decision.FactUpdated:
-		return v.Updated != decision.Unknown
-	case decision.FactRisk:
-		return v.Risk != decision.LevelUnknown
-	case decision.FactSensor:
-		return v.Sensor != decision.SensorUnknown
-	case decision.FactAntivirus:
-		return v.Antivirus != decision.Unknown
-	case decision.FactMalware:
-		return v.Malware != decision.Unknown
-	case decision.FactSecureBoot:
-		return v.SecureBoot != decision.Unknown
-	case decision.FactEnabled, decision.FactTrust, decision.FactFirewall, decision.FactApps, decision.FactExposure,
-		decision.FactUserEnabled, decision.FactUserRisk, decision.NumFacts: // Intune never tells
-	}
-	return false
+	return v.Tells(f) && (f != decision.FactOS || !v.OSVersion.IsZero())
 }

@@ -232,9 +232,9 @@ func TestUnreadableHealth(t *testing.T) {
 		"new product status":                    {m{"productStatus": "quantumMode"}, `[]`, decision.Facts(decision.FactAntivirus, decision.FactMalware)},
 		"long product status":                   {m{"productStatus": "noStatusFlagsSet, signatureOrPlatformEndOfLifeIsPastOrIsImpending"}, "", 0},
 		"new device state":                      {m{"deviceState": "clean,quarantinePending"}, `[{"threatState":"cleaned"}]`, decision.Facts(decision.FactMalware)},
-		"device state is a number, and one is active": {m{"deviceState": 7}, `[{"threatState":"active"}]`, 0},
-		"new threat state": {m{"deviceState": "rebootPending"}, `[{"threatState":"frozen"}]`, decision.Facts(decision.FactMalware)},
-		"date is a word":   {m{"lastReportedDateTime": "today"}, "", decision.Facts(decision.FactAntivirus, decision.FactMalware)},
+		"number as device state, one active":    {m{"deviceState": 7}, `[{"threatState":"active"}]`, 0},
+		"new threat state":                      {m{"deviceState": "rebootPending"}, `[{"threatState":"frozen"}]`, decision.Facts(decision.FactMalware)},
+		"date is a word":                        {m{"lastReportedDateTime": "today"}, "", decision.Facts(decision.FactAntivirus, decision.FactMalware)},
 	} {
 		d := &decoder{now: now}
 		p, err := parseProtection(d, protected(test.change))
