@@ -7,8 +7,8 @@ import (
 
 // bar notes what a source said and nobody can read, where its word would count: on
 // what is unknown so far, and wherever bad news of anybody counts.
-func (p *Posture) bar(r *Report, from uint8) {
-	for set := r.Verdict.Unreadable; set != 0; set &= set - 1 {
+func (p *Posture) bar(r *Report, unreadable FactSet, from uint8) {
+	for set := unreadable; set != 0; set &= set - 1 {
 		f := Fact(bits.TrailingZeros32(uint32(set)))
 		if p.trail != nil && r.value(f) == Unknown.String() {
 			p.note(f, from, RuleNone)
@@ -28,6 +28,11 @@ func (p *Posture) distrust() {
 	if p.barred.Has(FactRisk) && p.Risk != LevelUnknown {
 		p.RiskFloor = true
 	}
+	u := &p.User
+	if p.barred.Has(FactUserRisk) && u.Risk != LevelUnknown {
+		u.RiskFloor = true
+	}
+	forget(p, FactUserEnabled, &u.Enabled, u.Enabled == Yes)
 	d := &p.Device
 	forget(p, FactCompliance, &d.Compliance, passes(d.Compliance))
 	forget(p, FactManaged, &d.Managed, d.Managed == Yes)

@@ -46,28 +46,12 @@ func (e *Engine) Decide(p *Policy, q *Request, d *Decision) {
 	d.reset(p)
 	c := run{e: e, p: p, q: q, d: d, now: Mono(q.Now)}
 	c.userKnown, c.deviceKnown = q.Identity.User.Known(), q.Identity.Device.Known()
-	worst := c.hardStops()
+	worst := max(c.hardStops(), c.unreadableStops())
 	exempt := p.exemption(q)
 	for i := range p.Requirements {
 		r := &p.Requirements[i]
-		is := c.evaluate(r)
-		if is == Yes && !c.why.warn {
-			continue
-		}
-		effect := c.effect(r, is)
-		a := c.why
-		c.why = answer{}
-		if effect == EffectNone {
-			continue
-		}
-		f := Finding{Reason: a.reason, Effect: effect, Param: a.param, Source: a.source, Requirement: r}
-		if exempt != nil && effect > EffectWarn && effect != EffectAuthenticate && r.excusable() {
-			f.Effect, f.Exempt = EffectWarn, exempt.Because
-		}
-		d.add(f)
-		worst = max(worst, f.Effect)
-		if f.Effect == EffectStepUp && d.StepUp == nil {
-			d.StepUp = a.stepUp
+		if is := c.evaluate(r); is != Yes || c.why.warn {
+			worst = max(worst, c.conclude(r, is, Finding{Requirement: r}, exempt))
 		}
 	}
 	if worst == EffectStepUp && (q.NoStepUp || !d.StepUp.offeredTo(&q.Identity.User)) {
@@ -81,6 +65,26 @@ func (e *Engine) Decide(p *Policy, q *Request, d *Decision) {
 	if d.Outcome == Authenticate {
 		d.keepOnly(EffectAuthenticate) // a stranger never learns policy
 	}
+}
+
+// conclude records what an answer that is not a plain yes does here, with c.why of it,
+// and returns its effect.
+func (c *run) conclude(r *Requirement, is Tri, f Finding, exempt *Exemption) Effect {
+	f.Effect = c.effect(r, is)
+	a := c.why
+	c.why = answer{}
+	if f.Effect == EffectNone {
+		return EffectNone
+	}
+	f.Reason, f.Param, f.Source = a.reason, a.param, a.source
+	if exempt != nil && f.Effect > EffectWarn && f.Effect != EffectAuthenticate && r.excusable() {
+		f.Effect, f.Exempt = EffectWarn, exempt.Because
+	}
+	c.d.add(f)
+	if f.Effect == EffectStepUp && c.d.StepUp == nil {
+		c.d.StepUp = a.stepUp
+	}
+	return f.Effect
 }
 
 // effect turns an answer that is not a plain yes into what it does here.
@@ -138,52 +142,6 @@ func (c *run) viaStepUp(su *StepUp) Effect {
 	}
 	c.why.stepUp = su
 	return EffectStepUp
-}
-
-// hardStops records what ends every request of this user or device, whatever
-// the policy asks for, and returns the worst effect.
-func (c *run) hardStops() Effect {
-	s := c.q.Posture
-	worst := EffectNone
-	if s.Revoked != nil {
-		worst = c.stop(0, Revoked, s.Revoked.Subject, "")
-	}
-	if c.userKnown {
-		if s.User.Enabled == No {
-			worst = max(worst, c.stop(StopUserDisabled, UserDisabled, "", s.Source(FactUserEnabled)))
-		}
-		if s.User.Compromised == Yes || s.User.Risk == LevelCompromised {
-			worst = max(worst, c.stop(StopUserCompromised, UserCompromised, "", s.Source(FactUserRisk)))
-		}
-	}
-	if !c.deviceKnown {
-		return worst
-	}
-	if s.Ambiguous {
-		worst = max(worst, c.stop(0, DeviceAmbiguous, "", ""))
-	}
-	if s.Enabled == No {
-		worst = max(worst, c.stop(StopDisabled, DeviceDisabled, "", s.Source(FactEnabled)))
-	}
-	if stops(s.Lifecycle) {
-		worst = max(worst, c.stop(StopRetired, DeviceRetired, s.Lifecycle.String(), s.Source(FactLifecycle)))
-	}
-	if s.Jailbroken == Yes {
-		worst = max(worst, c.stop(StopJailbroken, Jailbroken, "", s.Source(FactJailbroken)))
-	}
-	if s.Risk == LevelCompromised {
-		worst = max(worst, c.stop(StopCompromised, DeviceCompromised, "", s.Source(FactRisk)))
-	}
-	return worst
-}
-
-// stop records a hard stop, unless the policy switched it off.
-func (c *run) stop(off HardStops, r Reason, param, source string) Effect {
-	if c.p.HardStopsOff&off != 0 {
-		return EffectNone
-	}
-	c.d.add(Finding{Reason: r, Effect: EffectBlock, Param: param, Source: source})
-	return EffectBlock
 }
 
 // attested reports, and records, that the identity provider vouches for r now.

@@ -53,6 +53,7 @@ func weigh(reports []Report, key Key, t *trail) *Posture {
 		ev := &p.Evidence[i]
 		ev.State, ev.Cause = r.State, r.Cause
 		if r.User != nil {
+			p.bar(r, r.User.Unreadable&userFacts, uint8(i+1))
 			p.mergeUser(r.User, uint8(i+1))
 		}
 		if r.Verdict == nil {
@@ -60,7 +61,7 @@ func weigh(reports []Report, key Key, t *trail) *Posture {
 		}
 		ev.Found, ev.Confirmed = !r.Gone, r.Verdict.Confirmed
 		ev.LastCheckIn, ev.EvaluatedAt = r.Verdict.LastCheckIn, r.Verdict.EvaluatedAt
-		p.bar(r, uint8(i+1))
+		p.bar(r, r.Verdict.Unreadable&^userFacts, uint8(i+1))
 		p.mergeDevice(&r.Verdict.Device, uint8(i+1))
 	}
 	p.notHeard(reports, order)
@@ -285,6 +286,9 @@ func (p *Posture) mergeUser(u *UserRecord, from uint8) {
 		have.UPN = u.UPN
 	}
 	merge(p, FactUserEnabled, &have.Enabled, u.Enabled, from, RuleWorst.when(u.Enabled == No))
+	if u.Risk != LevelUnknown {
+		have.RiskFloor = u.RiskFloor && (have.RiskFloor || have.Risk == LevelUnknown)
+	}
 	merge(p, FactUserRisk, &have.Risk, u.Risk, from, RuleWorst.when(u.Risk > have.Risk))
 	if u.Compromised == Yes || have.Compromised == Unknown {
 		have.Compromised = u.Compromised

@@ -23,10 +23,7 @@ func (p *Posture) Value(f Fact) string {
 	case FactMalware:
 		return p.Malware.String()
 	case FactRisk:
-		if p.RiskFloor && p.Risk != LevelUnknown {
-			return "at_least_" + p.Risk.String()
-		}
-		return p.Risk.String()
+		return levelText(p.Risk, p.RiskFloor)
 	case FactOS:
 		if p.OSVersion.IsZero() {
 			return p.Platform.String()
@@ -57,7 +54,7 @@ func (p *Posture) Value(f Fact) string {
 	case FactUserEnabled:
 		return p.User.Enabled.String()
 	case FactUserRisk:
-		return p.User.Risk.String()
+		return levelText(p.User.Risk, p.User.RiskFloor)
 	case NumFacts:
 	}
 	return Unknown.String()
@@ -80,6 +77,13 @@ func (p *Posture) ownerText() string {
 		return p.OwnerID
 	}
 	return Unknown.String()
+}
+
+func levelText(l Level, floor bool) string {
+	if floor && l != LevelUnknown {
+		return "at_least_" + l.String()
+	}
+	return l.String()
 }
 
 func dateText(t time.Time) string {

@@ -23,13 +23,9 @@ func (c *run) value(r *Requirement) Tri {
 	case RequireNotMalware:
 		return c.must(s.Malware, No, MalwareActive)
 	case RequireRisk:
-		is := c.atMost(s.Risk, r.Level, RiskTooHigh)
-		if is == Yes && s.RiskFloor {
-			return Unknown
-		}
-		return is
+		return c.atMost(s.Risk, s.RiskFloor, r.Level, RiskTooHigh)
 	case RequireUserRisk:
-		return c.atMost(s.User.Risk, r.Level, UserRiskTooHigh)
+		return c.atMost(s.User.Risk, s.User.RiskFloor, r.Level, UserRiskTooHigh)
 	case RequireOS:
 		return c.osAtLeast(s, r)
 	case RequireTrust:
@@ -124,12 +120,16 @@ func (p *Posture) graceHidden() bool {
 	return (who == AuthorityDirectory || who == AuthorityNAC) && p.Channel != ChannelPartnerMDM
 }
 
-func (c *run) atMost(have, limit Level, r Reason) Tri {
+// atMost compares a level with a limit. One that is only a floor answers no, or not
+// at all.
+func (c *run) atMost(have Level, floor bool, limit Level, r Reason) Tri {
 	switch {
 	case have == LevelUnknown:
 		return Unknown
 	case have > limit:
 		return c.no(r, have.String())
+	case floor:
+		return Unknown
 	}
 	return Yes
 }

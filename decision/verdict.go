@@ -262,6 +262,13 @@ type UserRecord struct {
 	Enabled     Tri
 	Risk        Level
 	Compromised Tri // Yes: an analyst confirmed that the account is taken over
+
+	// RiskFloor says that Risk is only the least that it can be, as that of [Device].
+	RiskFloor bool
+	// Unreadable are those of FactUserEnabled and FactUserRisk about which the source
+	// said something that cannot be read, as that of [Device]. The latter covers
+	// Compromised.
+	Unreadable FactSet
 }
 
 // Verdict is what one source says about one device at one time.

@@ -121,7 +121,7 @@ var userFields = []field{
 		return missing
 	}},
 	fact("enabled", decision.FactUserEnabled, func(q *decision.Request) decision.Tri { return q.Posture.User.Enabled }),
-	word("risk", decision.FactUserRisk, decision.LevelCompromised, func(q *decision.Request) decision.Level { return q.Posture.User.Risk }),
+	word("risk", decision.FactUserRisk, decision.LevelCompromised, userRiskOf),
 }
 
 var requestFields = []field{
@@ -290,4 +290,12 @@ func riskOf(q *decision.Request) decision.Level {
 		return decision.LevelUnknown
 	}
 	return q.Posture.Risk
+}
+
+// userRiskOf is the same for the user.
+func userRiskOf(q *decision.Request) decision.Level {
+	if q.Posture.User.RiskFloor {
+		return decision.LevelUnknown
+	}
+	return q.Posture.User.Risk
 }

@@ -66,7 +66,7 @@ func (r *Runner) succeed(v *view, fresh *Table, supplies decision.FactSet) (n ne
 	r.mu.Unlock()
 	if waiting != nil {
 		survey(waiting.table, fresh, waiting.table.facts, can)
-		fresh.keepUsers(waiting.table, can.users)
+		fresh.keepUsers(waiting.table, can)
 	}
 	if v != nil {
 		if _, ok := r.src.(Tombstoner); ok { // first, so that what is stopped already is no news
@@ -74,7 +74,7 @@ func (r *Runner) succeed(v *view, fresh *Table, supplies decision.FactSet) (n ne
 		}
 		base = r.latest(v)
 		n = survey(v.table, fresh, base, can)
-		fresh.keepUsers(v.table, can.users)
+		fresh.keepUsers(v.table, can)
 	}
 	r.eachLooked(func(e *looked) {
 		if v != nil {

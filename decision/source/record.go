@@ -221,24 +221,52 @@ func (c *cursor) key() (kind byte, value []byte, guid bool) {
 	return kind, c.bytes(), false
 }
 
+// The byte of facts of a user: two bits of enabled, two of compromised, three of the
+// risk and one that says that it is a floor. What cannot be read is a fourth value of
+// enabled, and a floor of an unknown risk.
+const (
+	unreadableTri = 3
+	userFloor     = 1 << 7
+)
+
 // appendUser writes one user: a byte of facts, the id, the name.
 func appendUser(b []byte, u *decision.UserRecord) []byte {
 	facts := byte(known(u.Enabled)) | byte(known(u.Compromised))<<2
-	if u.Risk <= decision.LevelCompromised {
-		facts |= byte(u.Risk) << 4
+	if u.Enabled == decision.Unknown && u.Unreadable.Has(decision.FactUserEnabled) {
+		facts |= unreadableTri
+	}
+	risk := u.Risk
+	if risk > decision.LevelCompromised {
+		risk = decision.LevelUnknown
+	}
+	facts |= byte(risk) << 4
+	if u.Unreadable.Has(decision.FactUserRisk) || u.RiskFloor && risk != decision.LevelUnknown {
+		facts |= userFloor
 	}
 	return appendString(appendID(append(b, facts), u.ObjectID), u.UPN)
 }
 
 func (c *cursor) user() decision.UserRecord {
-	f := c.byte()
-	u := decision.UserRecord{
-		Enabled: known(decision.Tri(f & 3)), Compromised: known(decision.Tri(f >> 2 & 3)), Risk: decision.Level(f >> 4),
+	u := userFacts(c.byte())
+	u.ObjectID, u.UPN = c.id(), c.string()
+	return u
+}
+
+// userFacts reads the byte of facts of a user.
+func userFacts(f byte) (u decision.UserRecord) {
+	u.Enabled, u.Compromised = known(decision.Tri(f&3)), known(decision.Tri(f>>2&3))
+	if f&3 == unreadableTri {
+		u.Unreadable |= decision.Facts(decision.FactUserEnabled)
 	}
-	if u.Risk > decision.LevelCompromised {
+	if u.Risk = decision.Level(f >> 4 & 7); u.Risk > decision.LevelCompromised {
 		u.Risk = decision.LevelUnknown
 	}
-	u.ObjectID, u.UPN = c.id(), c.string()
+	switch floor := f&userFloor != 0; {
+	case floor && u.Risk == decision.LevelUnknown:
+		u.Unreadable |= decision.Facts(decision.FactUserRisk)
+	case floor:
+		u.RiskFloor = true
+	}
 	return u
 }
 

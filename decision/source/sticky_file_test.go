@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -93,8 +94,9 @@ func TestKeptUserFacts(t *testing.T) {
 		{"users are switched off", decision.AuthorityDirectory, decision.Facts(decision.FactEnabled), 0, said{}},
 		{"only risk", decision.AuthorityDirectory, risk, 0, said{decision.Unknown, decision.Yes, decision.LevelCompromised}},
 		{"risk may not be read", decision.AuthorityDirectory, enabled | risk, enabled, all},
+		{"a file that leaves it out", decision.AuthorityFile, enabled | risk, 0, said{}},
+		{"a file that nobody can read there", decision.AuthorityFile, enabled | risk, 0, all},
 		{"a file without the member", decision.AuthorityFile, enabled | risk, enabled, said{enabled: decision.No}},
-		{"a file with it", decision.AuthorityFile, enabled | risk, 0, all},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
@@ -107,6 +109,9 @@ func TestKeptUserFacts(t *testing.T) {
 				r.Stop()
 				src = &partial{can: tc.can, sweep: tc.sweep}
 				src.devices, src.users = fleet(30, nil), []decision.UserRecord{{ObjectID: guid(1, 1)}}
+				if strings.HasPrefix(tc.name, "a file that nobody") || strings.HasPrefix(tc.name, "a file without") {
+					src.users[0].Unreadable = enabled | risk
+				}
 				r = run(src, o)
 				r.restore()
 				for range 2 {

@@ -404,7 +404,13 @@ func TestStickyUsers(t *testing.T) {
 	blank := decision.UserRecord{ObjectID: guid(1, 1), UPN: name}
 	other := decision.UserRecord{ObjectID: guid(1, 2), UPN: name, Enabled: decision.Yes, Risk: decision.LevelNone, Compromised: decision.No}
 	byName := decision.UserRecord{UPN: name, Enabled: decision.No}
+	kept := bad // a level that is kept is the least that it can be
+	kept.RiskFloor = true
+	unread := blank
+	unread.Unreadable = decision.Facts(decision.FactUserEnabled, decision.FactUserRisk)
 	good := decision.UserRecord{ObjectID: guid(1, 1), UPN: name, Enabled: decision.Yes, Compromised: decision.No, Risk: decision.LevelNone}
+	halfRead := good
+	halfRead.Enabled, halfRead.RiskFloor, halfRead.Unreadable = decision.Unknown, true, decision.Facts(decision.FactUserEnabled)
 	nobody := decision.UserRecord{}
 	for _, tc := range []struct {
 		name       string
@@ -412,19 +418,22 @@ func TestStickyUsers(t *testing.T) {
 		byID       decision.UserRecord // of the first person
 		byName     decision.UserRecord
 	}{
-		{"silent", []decision.UserRecord{bad}, []decision.UserRecord{blank}, bad, bad},
+		{"silent", []decision.UserRecord{bad}, []decision.UserRecord{blank}, kept, kept},
+		{"unreadable", []decision.UserRecord{bad}, []decision.UserRecord{unread}, kept, kept},
+		{"good, then unreadable", []decision.UserRecord{good}, []decision.UserRecord{unread}, unread, unread},
+		{"unreadable in one of two records", nil, []decision.UserRecord{good, unread}, halfRead, halfRead},
 		{"another word", []decision.UserRecord{bad}, []decision.UserRecord{good}, good, good},
 		{"good stays not", []decision.UserRecord{good}, []decision.UserRecord{blank}, blank, blank},
 		{"low risk stays not", []decision.UserRecord{{ObjectID: guid(1, 1), Risk: decision.LevelLow}}, []decision.UserRecord{blank}, blank, blank},
 		{"a new person of that name", []decision.UserRecord{bad}, []decision.UserRecord{other}, nobody, other},
 		{"by name alone", []decision.UserRecord{byName}, []decision.UserRecord{{UPN: name}}, nobody, byName},
-		{"two of one name", []decision.UserRecord{bad}, []decision.UserRecord{blank, other}, bad, decision.UserRecord{UPN: name, Enabled: decision.No, Compromised: decision.Yes, Risk: decision.LevelMedium}},
+		{"two of one name", []decision.UserRecord{bad}, []decision.UserRecord{blank, other}, kept, decision.UserRecord{UPN: name, Enabled: decision.No, Compromised: decision.Yes, Risk: decision.LevelMedium, RiskFloor: true}},
 		{"two of one name, lifted", []decision.UserRecord{bad}, []decision.UserRecord{good, other}, good, decision.UserRecord{UPN: name, Enabled: decision.Yes, Compromised: decision.No, Risk: decision.LevelNone}},
 		{"no longer listed", []decision.UserRecord{bad}, []decision.UserRecord{{ObjectID: guid(1, 9)}}, nobody, nobody},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			old, fresh := users(t, tc.old...), users(t, tc.fresh...)
-			fresh.keepUsers(old, keepAll.users)
+			fresh.keepUsers(old, keepAll)
 			if got, _ := fresh.User(guid(1, 1), ""); got != tc.byID {
 				t.Errorf("by id: %+v, want %+v", got, tc.byID)
 			}
@@ -432,7 +441,7 @@ func TestStickyUsers(t *testing.T) {
 				t.Errorf("by name: %+v, want %+v", got, tc.byName)
 			}
 			again := users(t, tc.fresh...)
-			again.keepUsers(old, keepAll.users)
+			again.keepUsers(old, keepAll)
 			if !again.same(fresh) {
 				t.Error("the same sweep twice is not the same")
 			}

@@ -9,11 +9,9 @@ import (
 
 // keepUsers takes into t what was said of the same users before and is not said any
 // more: that an account is disabled, taken over, or at more than a low risk. Users
-// are the same by object id, else by name. can are the facts that are kept. A record of
-// a user does not tell a word that nobody can read from none, so a file's users are
-// treated like those of a service.
-func (t *Table) keepUsers(old *Table, can decision.FactSet) {
-	if can == 0 {
+// are the same by object id, else by name. can says what is kept.
+func (t *Table) keepUsers(old *Table, can keeping) {
+	if can.users == 0 {
 		return
 	}
 	for _, off := range old.userOffs[:old.userRows] {
@@ -34,9 +32,7 @@ func (t *Table) keepUsers(old *Table, can decision.FactSet) {
 		switch {
 		case known && int(byName) >= t.userRows: // stands for this user and others: the worst of them
 			one := t.userAt(t.userOffs[byID])
-			w := worseUser(u, one)
-			u.Enabled, u.Compromised, u.Risk = w.Enabled, w.Compromised, w.Risk
-			t.setUser(byName, u)
+			t.setUser(byName, worseUser(u, one))
 		case known:
 		case before.ObjectID == "" || u.ObjectID == "" && int(byName) < t.userRows:
 			t.setUser(byName, keepUser(u, &before, can))
@@ -46,20 +42,28 @@ func (t *Table) keepUsers(old *Table, can decision.FactSet) {
 
 // badUser reports whether the byte of facts of a user has bad news.
 func badUser(facts byte) bool {
-	return decision.Tri(facts&3) == decision.No || decision.Tri(facts>>2&3) == decision.Yes || decision.Level(facts>>4) > decision.LevelLow
+	u := userFacts(facts)
+	return u.Enabled == decision.No || u.Compromised == decision.Yes || u.Risk > decision.LevelLow
 }
 
-// keepUser returns u with the bad news of before about which u is silent.
-func keepUser(u decision.UserRecord, before *decision.UserRecord, can decision.FactSet) decision.UserRecord {
-	enabled, risk := can.Has(decision.FactUserEnabled), can.Has(decision.FactUserRisk)
+// keepUser returns u with the bad news of before about which u is silent. A level that
+// is kept is the least that the present one can be.
+func keepUser(u decision.UserRecord, before *decision.UserRecord, can keeping) decision.UserRecord {
+	facts := can.users
+	if can.file {
+		facts &= u.Unreadable
+	}
+	enabled, risk := facts.Has(decision.FactUserEnabled), facts.Has(decision.FactUserRisk)
 	if enabled && u.Enabled == decision.Unknown && before.Enabled == decision.No {
 		u.Enabled = decision.No
+		u.Unreadable &^= decision.Facts(decision.FactUserEnabled)
 	}
 	if risk && u.Compromised == decision.Unknown && before.Compromised == decision.Yes {
 		u.Compromised = decision.Yes
 	}
 	if risk && u.Risk == decision.LevelUnknown && before.Risk > decision.LevelLow {
-		u.Risk = before.Risk
+		u.Risk, u.RiskFloor = before.Risk, true
+		u.Unreadable &^= decision.Facts(decision.FactUserRisk)
 	}
 	return u
 }

@@ -175,6 +175,23 @@ func worseUser(a, b decision.UserRecord) decision.UserRecord {
 	if a.Compromised == decision.Unknown || b.Compromised == decision.Yes {
 		a.Compromised = b.Compromised
 	}
-	a.Risk = max(a.Risk, b.Risk)
-	return a
+	a.Risk, a.RiskFloor = max(a.Risk, b.Risk), a.RiskFloor || b.RiskFloor
+	a.Unreadable |= b.Unreadable
+	return doubtful(a)
+}
+
+// doubtful takes good news back about which the same source, in another record of the
+// user, said something that cannot be read.
+func doubtful(u decision.UserRecord) decision.UserRecord {
+	if u.Enabled == decision.Yes && u.Unreadable.Has(decision.FactUserEnabled) {
+		u.Enabled = decision.Unknown
+	}
+	if u.Enabled == decision.No {
+		u.Unreadable &^= decision.Facts(decision.FactUserEnabled)
+	}
+	if u.Risk != decision.LevelUnknown && u.Unreadable.Has(decision.FactUserRisk) {
+		u.RiskFloor = true
+		u.Unreadable &^= decision.Facts(decision.FactUserRisk)
+	}
+	return u
 }

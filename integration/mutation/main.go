@@ -17,7 +17,7 @@ import (
 )
 
 // targets are the files that decide.
-var targets = []string{"engine.go", "evaluate.go", "value.go", "cause.go", "policy.go", "posture.go", "applicability.go", "decision.go"}
+var targets = []string{"engine.go", "stops.go", "evaluate.go", "value.go", "cause.go", "policy.go", "posture.go", "applicability.go", "decision.go"}
 
 // suites are tried in order until one kills the mutant.
 var suites = []struct{ name, dir, run string }{

@@ -42,6 +42,15 @@ type Row struct {
 	LastCheckIn string    `yaml:"last_check_in" json:"last_check_in,omitempty"`
 	EvaluatedAt string    `yaml:"evaluated_at" json:"evaluated_at,omitempty"`
 	Settings    []Setting `yaml:"settings" json:"settings,omitempty"`
+	// Unreadable are the members that hold a word which nobody knows: any of
+	// compliance, lifecycle, trust, ownership, risk, exposure, sensor.
+	Unreadable []string `yaml:"unreadable" json:"-"`
+}
+
+// unreadable are the members that can hold such a word, by the names of their facts.
+var unreadable = map[string]decision.Fact{
+	"compliance": decision.FactCompliance, "lifecycle": decision.FactLifecycle, "trust": decision.FactTrust, "ownership": decision.FactOwnership,
+	"risk": decision.FactRisk, "exposure": decision.FactExposure, "sensor": decision.FactSensor,
 }
 
 // Owner is the primary user of a device.
@@ -89,6 +98,13 @@ func (r *Row) device(now time.Time, keys []decision.Key) (decision.Device, error
 	read(&bad, "grace_until", r.GraceUntil, &d.GraceUntil, date)
 	read(&bad, "last_check_in", r.LastCheckIn, &d.LastCheckIn, date)
 	read(&bad, "evaluated_at", r.EvaluatedAt, &d.EvaluatedAt, date)
+	for _, name := range r.Unreadable {
+		f, ok := unreadable[name]
+		if (!ok || d.Tells(f)) && bad == nil {
+			bad = fmt.Errorf("unreadable %s: not a member that can be, or it has a value", name)
+		}
+		d.Unreadable |= decision.Facts(f)
+	}
 	return d, bad
 }
 
@@ -129,6 +145,9 @@ func (r *Row) json(now time.Time, keys []decision.Key) (map[string]any, error) {
 			}
 			m[field] = t.UTC().Format(time.RFC3339)
 		}
+	}
+	for _, name := range r.Unreadable {
+		m[name] = "a word of tomorrow"
 	}
 	ids := map[string]any{}
 	for _, k := range keys {

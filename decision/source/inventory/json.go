@@ -313,7 +313,9 @@ func (d *document) wrong(what string) error {
 	return fmt.Errorf("byte %d: %w", d.offset+int64(d.pos), &syntaxError{d.pos, what})
 }
 
-// decodeUser reads one element of "users".
+// decodeUser reads one element of "users". A word that is neither yes nor no makes a
+// fact unreadable and not the record bad, as without the record nothing would stop the
+// user.
 func decodeUser(raw string) (u decision.UserRecord, supplies decision.FactSet, odd oddities, err error) {
 	seen := map[string]bool{}
 	err = members(value(raw), func(name string, v value) error {
@@ -328,7 +330,7 @@ func decodeUser(raw string) (u decision.UserRecord, supplies decision.FactSet, o
 			return v.set(&u.UPN, userName)
 		case "enabled":
 			supplies |= decision.Facts(decision.FactUserEnabled)
-			return v.setTri(&u.Enabled)
+			return odd.note(labelUserEnabled, v.userTri(&u.Enabled))
 		case "risk":
 			supplies |= decision.Facts(decision.FactUserRisk)
 			s, err := v.text(false)
@@ -338,10 +340,16 @@ func decodeUser(raw string) (u decision.UserRecord, supplies decision.FactSet, o
 			return err
 		case "compromised":
 			supplies |= decision.Facts(decision.FactUserRisk)
-			return v.setTri(&u.Compromised)
+			return odd.note(labelUserCompromised, v.userTri(&u.Compromised))
 		}
 		return errUnknownMember
 	})
+	if odd.has(labelUserEnabled) {
+		u.Unreadable |= decision.Facts(decision.FactUserEnabled)
+	}
+	if odd.has(labelUserRisk) || odd.has(labelUserCompromised) {
+		u.Unreadable |= decision.Facts(decision.FactUserRisk)
+	}
 	if err == nil && u.ObjectID == "" && u.UPN == "" {
 		err = errors.New("user has neither id nor upn")
 	}

@@ -265,12 +265,16 @@ func (v value) set(to *string, parse func(string) (string, error)) error {
 	return err
 }
 
-func (v value) setTri(to *decision.Tri) error {
+// userTri reads a yes or no about a user; a text that is neither is errUnlisted.
+func (v value) userTri(to *decision.Tri) error {
 	s, err := v.text(true)
-	if err == nil {
-		*to, err = parseTri(strings.TrimSpace(s))
+	if err != nil {
+		return err
 	}
-	return err
+	if *to, err = parseTri(strings.TrimSpace(s)); err != nil {
+		return errUnlisted
+	}
+	return nil
 }
 
 // unquote reads a JSON string. Bytes that are not UTF-8 become U+FFFD, which no

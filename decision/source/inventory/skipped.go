@@ -36,11 +36,12 @@ type label struct{ field, reason string }
 
 // labels are those of the fields, at the same index, and of what is no field.
 var labels = func() []label {
-	all := make([]label, 0, len(fields)+3)
+	all := make([]label, 0, len(fields)+5)
 	for i := range fields {
 		all = append(all, label{fields[i].name, unknownValue})
 	}
-	return append(all, label{"registration", unknownValue}, label{"settings", tooMany}, label{"user_risk", unknownValue})
+	return append(all, label{"registration", unknownValue}, label{"settings", tooMany}, label{"user_risk", unknownValue},
+		label{"user_enabled", unknownValue}, label{"user_compromised", unknownValue})
 }()
 
 // labelIndex finds a label by its field.
@@ -52,7 +53,12 @@ var labelIndex = func() map[string]uint8 {
 	return m
 }()
 
-var labelSettings, labelUserRisk = labelIndex["settings"], labelIndex["user_risk"]
+var (
+	labelSettings        = labelIndex["settings"]
+	labelUserRisk        = labelIndex["user_risk"]
+	labelUserEnabled     = labelIndex["user_enabled"]
+	labelUserCompromised = labelIndex["user_compromised"]
+)
 
 // oddities are the values of one record that count as unknown: bit i is labels[i].
 type oddities uint64
@@ -106,7 +112,7 @@ func (t *tally) add(o oddities, place func() string) {
 type Skipped struct {
 	// Field is a column of the plain CSV format; "registration" is Graph
 	// deviceRegistrationState, "settings" a device's list of settings, and
-	// "user_risk" the risk of a user.
+	// "user_risk", "user_enabled" and "user_compromised" are about a user.
 	Field string `json:"field"`
 	// Reason is "unknown value", or "too many" settings of one device.
 	Reason string `json:"reason"`

@@ -75,3 +75,21 @@ func TestUnreadableRowsApart(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreadableUsers: a word about a user that nobody can read is no word, and the
+// user stays in the file.
+func TestUnreadableUsers(t *testing.T) {
+	for members, want := range map[string]decision.UserRecord{
+		`"enabled":"perhaps"`:                 {Unreadable: decision.Facts(decision.FactUserEnabled)},
+		`"enabled":"unknown"`:                 {},
+		`"enabled":"perhaps","risk":"low"`:    {Risk: decision.LevelLow, Unreadable: decision.Facts(decision.FactUserEnabled)},
+		`"compromised":"perhaps"`:             {Unreadable: decision.Facts(decision.FactUserRisk)},
+		`"enabled":false,"risk":"tremendous"`: {Enabled: decision.No, Unreadable: decision.Facts(decision.FactUserRisk)},
+	} {
+		want.UPN = "a"
+		c := collect([]byte(`{"version":1,"devices":[],"users":[{"upn":"a",`+members+`}]}`), FormatJSON)
+		if c.err != nil || len(c.bad) > 0 || len(c.users) != 1 || c.users[0] != want {
+			t.Errorf("%s: %v, bad %q, %+v, want %+v", members, c.err, c.bad, c.users, want)
+		}
+	}
+}
