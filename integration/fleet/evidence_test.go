@@ -36,12 +36,15 @@ const adminService = `source configmgr {base}/cm/AdminService {
 // mdmURL lists records of Intune as any other service would.
 const mdmURL = "{base}/graph/v1.0/deviceManagement/managedDevices?$select=id,azureADDeviceId,complianceState,isEncrypted"
 
-// mdm is a service of somebody else, with or without a list of all devices.
-func mdm(list string) string {
-	return `source httpjson mdm "` + mdmURL + `&$filter=azureADDeviceId%20eq%20'{id}'" {
-			kinds entra
-			item /value
-			` + list + `
+// The ways in which httpjson may ask.
+const (
+	mdmOne = "\"" + mdmURL + "&$filter=azureADDeviceId%20eq%20'{id}'\" {\n\t\t\tkinds entra\n\t\t\titem /value"
+	mdmAll = "list " + mdmURL + "&$top=50 {\n\t\t\t\titems /value\n\t\t\t\tnext /@odata.nextLink\n\t\t\t}"
+)
+
+// mdm is a service of somebody else, which is asked in these ways.
+func mdm(ways string) string {
+	return `source httpjson mdm ` + ways + `
 			client_credentials {base}/login/` + emulator.DefaultTenant + "/oauth2/v2.0/token " + emulator.DefaultClientID + ` {env.CLIENT_SECRET} https://graph.microsoft.com/.default
 			ca_file {ca}
 			poll {poll}
@@ -58,7 +61,17 @@ func mdm(list string) string {
 var every = []evidence{
 	{
 		test: "intune", name: "intune", source: "source intune {\n\t\t\tpoll {poll}\n\t\t}", least: time.Second,
-		facts: []fact{{name: "compliant", require: "compliant", like: emulator.CaseHealthy, reason: "noncompliant", set: setCompliance}},
+		facts: []fact{
+			{name: "compliant", require: "compliant", like: emulator.CaseHealthy, reason: "noncompliant", set: setCompliance},
+			{name: "silent", require: "compliant", like: emulator.CaseHealthy, reason: "noncompliant", set: func(d *emulator.Device, good bool) {
+				setCompliance(d, good)
+				unseen(d)
+			}},
+			{name: "retired", require: "managed", like: emulator.CaseHealthy, reason: "device_retired", set: func(d *emulator.Device, good bool) {
+				d.Managed[0].State = word(good, "managed", "retirePending")
+				unseen(d)
+			}},
+		},
 	},
 	{
 		test: "entra", name: "entra", source: "source entra {\n\t\t\tpoll {poll}\n\t\t}", least: time.Second,
@@ -100,14 +113,14 @@ var every = []evidence{
 		}}},
 	},
 	{
-		test: "httpjson", name: "mdm", source: mdm("list " + mdmURL + "&$top=50 {\n\t\t\t\titems /value\n\t\t\t\tnext /@odata.nextLink\n\t\t\t}"), least: time.Second,
+		test: "httpjson", name: "mdm", source: mdm(mdmOne + "\n\t\t\t" + mdmAll), least: time.Second,
 		facts: []fact{
 			{name: "compliant", require: "compliant", like: emulator.CaseHealthy, reason: "noncompliant", set: setCompliance},
 			{name: "encrypted", require: "encrypted", like: emulator.CaseHealthy, reason: "not_encrypted", set: setEncrypted},
 		},
 	},
 	{
-		test: "httpjson without a list", name: "mdm", source: mdm(""), least: time.Second, asked: true,
+		test: "httpjson without a list", name: "mdm", source: mdm(mdmOne), least: time.Second, asked: true,
 		facts: []fact{{name: "encrypted", require: "encrypted", like: emulator.CaseHealthy, reason: "not_encrypted", set: setEncrypted}},
 	},
 	{
@@ -126,6 +139,10 @@ func word[T any](good bool, yes, no T) T {
 func setCompliance(d *emulator.Device, good bool) {
 	d.Managed[0].Compliance = word(good, "compliant", "noncompliant")
 }
+
+// unseen makes a change one that comes without a check-in: a service that is asked for
+// the devices that checked in since the last poll does not tell it.
+func unseen(d *emulator.Device) { d.Managed[0].LastSync = d.Managed[0].LastSync.Add(time.Second) }
 
 func setEncrypted(d *emulator.Device, good bool) { d.Managed[0].Encrypted = good }
 

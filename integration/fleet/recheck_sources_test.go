@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gatehouse-project/gatehouse/integration/emulator"
 	"github.com/gatehouse-project/gatehouse/integration/rig"
 )
 
@@ -49,6 +50,40 @@ func TestRecheckOfEverySource(t *testing.T) {
 	}
 }
 
+// TestRecheckOfAList: a service that only lists its devices is not listed anew because
+// one person asks, and that person reads so.
+func TestRecheckOfAList(t *testing.T) {
+	t.Parallel()
+	e := evidence{source: mdm("{\n\t\t\t" + mdmAll), facts: []fact{{name: "encrypted", require: "encrypted", like: emulator.CaseHealthy, reason: "not_encrypted", set: setEncrypted}}}
+	s, devices := e.open(t, time.Hour, 2*time.Hour, 2)
+	s.quiet()
+	for _, x := range devices {
+		s.turn(x, !x.good)
+		if result := s.askAgain(x)["mdm"]; result != "later" {
+			t.Errorf("good %t: re-check: %q, want later", x.good, result)
+		}
+		if !s.shows(x, !x.good) {
+			t.Errorf("good %t: in a decision before the next listing", x.good)
+		}
+	}
+	s.tenant.Check(t)
+}
+
+// askAgain makes a re-check and returns its results by source.
+func (s *stage) askAgain(x *subject) map[string]string {
+	s.t.Helper()
+	a := rig.Do(s.t, http.DefaultClient, http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/.gatehouse/recheck", s.port), rig.Bearer(x.token)...)
+	var got struct{ Sources []asked }
+	if err := json.Unmarshal([]byte(a.Body), &got); err != nil || a.StatusCode != http.StatusOK {
+		s.t.Fatalf("%s, good %t: re-check: %d %s", x.fact.name, x.good, a.StatusCode, a.Body)
+	}
+	results := map[string]string{}
+	for _, src := range got.Sources {
+		results[src.Source] = src.Result
+	}
+	return results
+}
+
 // recheckOf changes what the tenant says of a device, asks again and reports whether
 // that was in a decision in time. It fails the test for a decision that is wrong.
 func (s *stage) recheckOf(source string, x *subject, good bool) bool {
@@ -58,24 +93,14 @@ func (s *stage) recheckOf(source string, x *subject, good bool) bool {
 		s.t.Fatalf("%s, good %t: changed before anybody asked", x.fact.name, good)
 	}
 	began := time.Now()
-	a := rig.Do(s.t, http.DefaultClient, http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/.gatehouse/recheck", s.port), rig.Bearer(x.token)...)
+	result := s.askAgain(x)[source]
 	answered := time.Since(began)
-	var got struct{ Sources []asked }
-	if err := json.Unmarshal([]byte(a.Body), &got); err != nil || a.StatusCode != http.StatusOK {
-		s.t.Fatalf("%s, good %t: re-check: %d %s", x.fact.name, good, a.StatusCode, a.Body)
-	}
-	result := ""
-	for _, src := range got.Sources {
-		if src.Source == source {
-			result = src.Result
-		}
-	}
 	if result == "timeout" {
-		s.t.Logf("%s, good %t: the look-up took too long: %s", x.fact.name, good, a.Body)
+		s.t.Logf("%s, good %t: the look-up took too long", x.fact.name, good)
 		return false
 	}
 	if result != "refreshed" {
-		s.t.Fatalf("%s, good %t: re-check: %s", x.fact.name, good, a.Body)
+		s.t.Fatalf("%s, good %t: re-check: %q", x.fact.name, good, result)
 	}
 	if !s.shows(x, good) {
 		status, reasons := s.ask(x.fact.name, x.token)
