@@ -8,7 +8,7 @@ import (
 
 // allowance is what reading a source, and asking for a decision, may take on a machine
 // that is busy. It is shorter than any poll by default, so that one of those fails.
-const allowance = 20 * time.Second
+const allowance = 40 * time.Second
 
 // TestVerdictChangeOfEverySource: what a service says of a device reaches decisions
 // within the poll interval of its source, for better and for worse. The schedule
