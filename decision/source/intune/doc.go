@@ -5,12 +5,13 @@
 // Intune has neither a change feed nor notifications for devices. So the source
 // lists everything once in a while ([Options].FullSweep) and asks in between for
 // what could have changed: devices that checked in, devices that are being wiped
-// or retired, and noncompliant ones.
+// or retired, and noncompliant ones. A device that leaves the last two lists is asked
+// for by itself.
 //
 // The package imports decision, decision/source and the client that all sources
 // of a Microsoft tenant share. It must never import another information point, a
 // policy, or anything that serves HTTP.
 //
-// Start reading at intune.go, then record.go (what a record means), sync.go and
-// lookup.go.
+// Start reading at intune.go, then record.go (what a record means), sync.go,
+// recover.go and lookup.go.
 package intune

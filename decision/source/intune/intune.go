@@ -97,6 +97,7 @@ type Source struct {
 	reasons                         reasons
 	proofs                          proofs
 	healths                         healths
+	watched                         watched
 	stats                           Stats
 	barredAt                        map[string]time.Time
 	loggedOnce                      map[string]bool

@@ -29,6 +29,8 @@ type pass struct {
 	bad      int
 	changed  int
 	unlisted int
+	// listed collects the records of the lists of bad news; nil outside of them.
+	listed map[decision.Key]bool
 	// what the pass shall cure; restored if it fails
 	fullDue, pagedDue bool
 }
@@ -137,7 +139,9 @@ func (s *Source) assess(v *decision.Verdict, now time.Time) {
 	}
 	s.tenant.judge(v, now)
 	s.holdBack(v)
-	s.healths.note(v, known && outdated(v, &old), now)
+	late := known && outdated(v, &old)
+	s.healths.note(v, late, now)
+	s.watched.note(v, late)
 	if s.o.Reasons {
 		s.reasons.note(v)
 	}
@@ -199,6 +203,7 @@ func (s *Source) replace(ctx context.Context, p *pass, b *source.Builder, mode s
 	s.reasons.prune(&fresh)
 	s.proofs.prune(&fresh)
 	s.healths.prune(&fresh)
+	s.watched.prune(&fresh)
 	return nil
 }
 
@@ -224,9 +229,13 @@ func (s *Source) changes(ctx context.Context, p *pass) error {
 	}
 	// What follows finds bad news about devices that did not check in: a threat
 	// that a partner reported, a grace period that ended, a wipe.
+	p.listed = map[decision.Key]bool{}
 	err = s.merge(ctx, p, stopping, 0)
 	if err == nil && !skip {
 		err = s.merge(ctx, p, "complianceState eq 'noncompliant'", maxFailing)
+		if err == nil {
+			return s.recovered(ctx, p)
+		}
 	}
 	switch {
 	case errors.Is(err, errEnough):
@@ -252,6 +261,9 @@ func (s *Source) merge(ctx context.Context, p *pass, filter string, limit int) e
 		if err != nil {
 			p.refuse(fmt.Sprintf("changed record %d", row), err)
 			return nil
+		}
+		if p.listed != nil {
+			p.listed[v.Keys[0]] = true
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -1,0 +1,90 @@
+package intune
+
+import (
+	"context"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
+)
+
+// maxRecovered bounds the devices that one poll asks for because a list of bad news
+// does not have them any more: one $batch.
+const maxRecovered = 20
+
+// watched are the Intune ids of the records whose last word was one that every poll
+// lists: noncompliant, or about to be wiped or retired. What is good again without a
+// check-in, because a threat defence partner has better news or an administrator
+// cancelled a wipe, is in no list of changes: it is only missing from these.
+type watched map[string]bool
+
+// note takes in what a record says. An outdated one says nothing.
+func (w *watched) note(v *decision.Verdict, outdated bool) {
+	id := v.Keys[0].Value
+	switch {
+	case outdated:
+	case v.Compliance == decision.NonCompliant, v.Lifecycle == decision.LifecycleWiping, v.Lifecycle == decision.LifecycleRetiring:
+		if *w == nil {
+			*w = watched{}
+		}
+		(*w)[id] = true
+	default:
+		delete(*w, id)
+	}
+}
+
+func (w watched) prune(f *fleet) {
+	for id := range w {
+		if _, ok := f.get(decision.Key{Kind: decision.KindIntune, Value: id}); !ok {
+			delete(w, id)
+		}
+	}
+}
+
+// recovered asks for records that were bad and that the lists of bad news, which are in
+// p.listed, do not have any more. Until a device is asked for, what was known of it
+// stays, also when that fails: the next poll asks again.
+func (s *Source) recovered(ctx context.Context, p *pass) error {
+	s.mu.Lock()
+	var missing []decision.Key
+	for id := range s.watched { // in no order, so that everybody's turn comes
+		own := decision.Key{Kind: decision.KindIntune, Value: id}
+		if s.during[own] == nil && !p.listed[own] && len(missing) < maxRecovered {
+			missing = append(missing, own)
+		}
+	}
+	s.mu.Unlock()
+	if len(missing) == 0 {
+		return nil
+	}
+	calls := make([]msgraph.Request, len(missing))
+	for i, own := range missing {
+		calls[i] = singleRequest(own.Value, "Low")
+	}
+	answers, err := s.o.Client.Batch(ctx, calls)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		s.refused("devices that are no longer listed as bad", err)
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, a := range answers {
+		own := missing[i]
+		if a.Err != nil {
+			s.fullDue = s.fullDue || kindOf(a.Err) == msgraph.KindNotFound // only a complete listing removes it
+			continue
+		}
+		v, err := p.decode(a.Body)
+		if err != nil || v.Keys[0] != own || s.during[own] != nil {
+			continue
+		}
+		s.assess(&v, p.now)
+		if s.fleet.put(v) {
+			s.dirty = true
+			p.changed++
+		}
+	}
+	return nil
+}

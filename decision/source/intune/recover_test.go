@@ -1,0 +1,123 @@
+package intune
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/integration/emulator"
+)
+
+// silently changes a record without a check-in: polls find it by no date.
+func (r rig) silently(d *emulator.Device, change func(*emulator.Managed)) {
+	r.ms.Update(func(*emulator.Fleet) {
+		change(d.Managed[0])
+		d.Managed[0].LastSync = d.Managed[0].LastSync.Add(time.Second)
+	})
+}
+
+// TestSilentRecovery: who is compliant again, or whose wipe was cancelled, without a
+// check-in waits for one poll and not for a complete listing.
+func TestSilentRecovery(t *testing.T) {
+	t.Parallel()
+	r := start(t, emulator.Options{}, Options{})
+	bad, later, wiped := r.find(t, emulator.CaseNoncompliant), r.find(t, emulator.CaseHealthy), r.find(t, emulator.CaseWiped)
+	r.sync(t)
+	set := func(word string) func(*emulator.Managed) { return func(m *emulator.Managed) { m.Compliance = word } }
+	r.silently(later, set("noncompliant"))
+	if v := verdict(t, r.sync(t), later); v.Compliance != decision.NonCompliant {
+		t.Fatalf("before: %s", v.Compliance)
+	}
+	if n := r.ms.Calls()["graph/batch"]; n != 0 {
+		t.Errorf("%d batches although nobody recovered", n)
+	}
+	r.silently(bad, set("compliant"))
+	r.silently(later, set("conflict"))
+	r.silently(wiped, func(m *emulator.Managed) { m.State = "wipeCanceled" })
+	table := r.sync(t)
+	if table == nil {
+		t.Fatal("the poll found nothing")
+	}
+	if v := verdict(t, table, bad); v.Compliance != decision.Compliant {
+		t.Errorf("compliant again: %s", v.Compliance)
+	}
+	if v := verdict(t, table, later); v.Compliance != decision.ComplianceConflict {
+		t.Errorf("in conflict now: %s", v.Compliance)
+	}
+	if v := verdict(t, table, wiped); v.Lifecycle != decision.LifecycleActive {
+		t.Errorf("wipe cancelled: %s", v.Lifecycle)
+	}
+	if st := r.Stats(); st.Mode != modeChanges {
+		t.Errorf("mode %s", st.Mode)
+	}
+	before := r.ms.Calls()
+	if r.sync(t) != nil {
+		t.Error("a poll without news emits")
+	}
+	if after := r.ms.Calls(); after["graph/batch"] != before["graph/batch"] {
+		t.Error("who recovered is asked for again")
+	}
+}
+
+// TestSilentRecoveryFails: while the devices cannot be asked for, what was known stays
+// and the poll is good; one that is gone is removed by the next complete listing.
+func TestSilentRecoveryFails(t *testing.T) {
+	t.Parallel()
+	r := start(t, emulator.Options{}, Options{})
+	bad, gone := r.find(t, emulator.CaseNoncompliant), r.find(t, emulator.CaseMalware)
+	r.sync(t)
+	repair := r.ms.Fail("graph/batch", emulator.Fault{Kind: emulator.Status, Status: 403})
+	r.silently(bad, func(m *emulator.Managed) { m.Compliance = "compliant" })
+	r.ms.Update(func(f *emulator.Fleet) { f.RemoveDevice(gone) })
+	if table := r.sync(t); table != nil {
+		t.Errorf("emitted although nothing could be asked for: %s", verdict(t, table, bad).Compliance)
+	}
+	if n := r.Stats().Refused["devices that are no longer listed as bad"]; n != 1 {
+		t.Errorf("refused %v", r.Stats().Refused)
+	}
+	repair()
+	table := r.sync(t)
+	if table == nil {
+		t.Fatal("the poll after it found nothing")
+	}
+	if v := verdict(t, table, bad); v.Compliance != decision.Compliant {
+		t.Errorf("after it: %s", v.Compliance)
+	}
+	if table = r.sync(t); table == nil || r.Stats().Mode == modeChanges {
+		t.Fatalf("no complete listing after a device was gone: %s", r.Stats().Mode)
+	}
+	if _, ok := table.Find(entraKey(gone.EntraID)); ok {
+		t.Error("a removed device is still listed")
+	}
+}
+
+// TestSilentRecoveryOfMany: a poll asks for twenty devices, and for the others later.
+func TestSilentRecoveryOfMany(t *testing.T) {
+	t.Parallel()
+	r := start(t, emulator.Options{Devices: 200}, Options{})
+	var many []*emulator.Device
+	for _, d := range r.ms.Devices() {
+		if len(d.Managed) == 1 && d.Managed[0].Compliance == "compliant" && d.Managed[0].State == "managed" && time.Since(d.Managed[0].LastSync) > time.Hour && len(many) < 2*maxRecovered+5 {
+			many = append(many, d)
+			r.silently(d, func(m *emulator.Managed) { m.Compliance = "noncompliant" })
+		}
+	}
+	r.sync(t)
+	for _, d := range many {
+		r.silently(d, func(m *emulator.Managed) { m.Compliance = "compliant" })
+	}
+	for i, want := range []int{maxRecovered, 2 * maxRecovered, len(many)} {
+		table, n := r.sync(t), 0
+		if table == nil {
+			t.Fatalf("poll %d found nothing", i+1)
+		}
+		for _, d := range many {
+			if verdict(t, table, d).Compliance == decision.Compliant {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("after poll %d: %d of %d devices are compliant, want %d", i+1, n, len(many), want)
+		}
+	}
+}
