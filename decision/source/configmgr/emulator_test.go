@@ -37,12 +37,12 @@ func TestEmulatorCases(t *testing.T) {
 		malware    decision.Tri
 		enabled    decision.Tri
 	}{
-		emulator.CaseComanaged:          {decision.Compliant, decision.ChannelCoManaged, decision.Yes, decision.No, decision.Unknown},
-		emulator.CaseComanagedConfigMgr: {decision.Compliant, decision.ChannelCoManaged, decision.Yes, decision.No, decision.Unknown},
-		emulator.CaseHybridOnly:         {decision.Compliant, decision.ChannelConfigMgrOnly, decision.Yes, decision.No, decision.Unknown},
-		emulator.CaseTenantAttach:       {decision.Compliant, decision.ChannelConfigMgrOnly, decision.Yes, decision.No, decision.Unknown},
-		emulator.CaseUpdatesMissing:     {decision.NonCompliant, decision.ChannelCoManaged, decision.No, decision.No, decision.Unknown},
-		emulator.CaseMalware:            {decision.NonCompliant, decision.ChannelCoManaged, decision.Yes, decision.Yes, decision.Unknown},
+		emulator.CaseComanaged:          {decision.Compliant, decision.ChannelCoManaged, decision.Yes, decision.No, decision.Yes},
+		emulator.CaseComanagedConfigMgr: {decision.Compliant, decision.ChannelCoManaged, decision.Yes, decision.No, decision.Yes},
+		emulator.CaseHybridOnly:         {decision.Compliant, decision.ChannelConfigMgrOnly, decision.Yes, decision.No, decision.Yes},
+		emulator.CaseTenantAttach:       {decision.Compliant, decision.ChannelConfigMgrOnly, decision.Yes, decision.No, decision.Yes},
+		emulator.CaseUpdatesMissing:     {decision.NonCompliant, decision.ChannelCoManaged, decision.No, decision.No, decision.Yes},
+		emulator.CaseMalware:            {decision.NonCompliant, decision.ChannelCoManaged, decision.Yes, decision.Yes, decision.Yes},
 		emulator.CaseConfigMgrBlocked:   {decision.NonCompliant, decision.ChannelCoManaged, decision.Unknown, decision.Unknown, decision.No},
 	} {
 		v, ok := got[name]

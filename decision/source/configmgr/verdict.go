@@ -50,9 +50,7 @@ func (j judge) verdict(r *record) decision.Verdict {
 		d.Name = f.Name.s
 	}
 	d.Platform, d.OSVersion = system(f, r.build)
-	if r.blocked() == decision.Yes {
-		d.Enabled = decision.No
-	}
+	d.Enabled = enabled(r.blocked())
 	if !j.noUpdates {
 		d.Updated = r.scan.updated()
 	}
@@ -65,6 +63,19 @@ func (j judge) verdict(r *record) decision.Verdict {
 	d.Compliance, d.Settings = j.compliance(r)
 	d.Unreadable = j.unreadable(r, d)
 	return v
+}
+
+// enabled turns a block around. That the site does not block a device must be said: a
+// block counts until it is lifted in so many words.
+func enabled(blocked decision.Tri) decision.Tri {
+	switch blocked {
+	case decision.Yes:
+		return decision.No
+	case decision.No:
+		return decision.Yes
+	case decision.Unknown:
+	}
+	return decision.Unknown
 }
 
 // blocked says whether the site blocks the device. Another record of it can say yes,

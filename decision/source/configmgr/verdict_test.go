@@ -97,7 +97,7 @@ func TestFacts(t *testing.T) {
 		floor                                bool
 	}
 	const yes, no, unknown = decision.Yes, decision.No, decision.Unknown
-	well := facts{malware: no, antivirus: yes, updated: yes, risk: decision.LevelNone}
+	well := facts{malware: no, antivirus: yes, updated: yes, enabled: yes, risk: decision.LevelNone}
 	with := func(f facts, change func(*facts)) facts { change(&f); return f }
 	tests := []struct {
 		name   string
@@ -106,10 +106,11 @@ func TestFacts(t *testing.T) {
 	}{
 		{"healthy", nil, well},
 		{"blocked", row{"IsBlocked": true}, with(well, func(f *facts) { f.enabled = no })},
-		{"inactive", row{"ClientActiveStatus": 0}, facts{sensor: decision.SensorInactive, risk: decision.LevelNone, floor: true}},
-		{"nobody can read whether it is active", row{"ClientActiveStatus": 7}, facts{risk: decision.LevelNone, floor: true}},
-		{"inactive, status unknown", row{"ClientActiveStatus": 0, "EPInfectionStatus": 0}, facts{sensor: decision.SensorInactive}},
-		{"inactive and infected", row{"ClientActiveStatus": 0, "EPInfectionStatus": 3}, facts{sensor: decision.SensorInactive, malware: yes, risk: decision.LevelMedium, floor: true}},
+		{"block not said", row{"IsBlocked": nil}, with(well, func(f *facts) { f.enabled = unknown })},
+		{"inactive", row{"ClientActiveStatus": 0}, facts{enabled: yes, sensor: decision.SensorInactive, risk: decision.LevelNone, floor: true}},
+		{"nobody can read whether it is active", row{"ClientActiveStatus": 7}, facts{enabled: yes, risk: decision.LevelNone, floor: true}},
+		{"inactive, status unknown", row{"ClientActiveStatus": 0, "EPInfectionStatus": 0}, facts{enabled: yes, sensor: decision.SensorInactive}},
+		{"inactive and infected", row{"ClientActiveStatus": 0, "EPInfectionStatus": 3}, facts{enabled: yes, sensor: decision.SensorInactive, malware: yes, risk: decision.LevelMedium, floor: true}},
 		{"pending", row{"EPInfectionStatus": 3}, with(well, func(f *facts) { f.malware, f.risk = yes, decision.LevelMedium })},
 		{"failed", row{"EPInfectionStatus": 4}, with(well, func(f *facts) { f.malware, f.risk = yes, decision.LevelHigh })},
 		{"unknown", row{"EPInfectionStatus": 0}, with(well, func(f *facts) { f.malware, f.risk = unknown, decision.LevelUnknown })},
