@@ -66,6 +66,7 @@ func newBreaker(name string) *gobreaker.CircuitBreaker[decision.Verdict] {
 // looked is one verdict that a single look-up brought.
 type looked struct {
 	verdict decision.Verdict
+	kept    bool // it has bad news that the look-up itself was silent about
 }
 
 // flight is one look-up that is under way.
@@ -255,7 +256,7 @@ func (r *Runner) replace(entry *looked, asked decision.Key) (renewed bool) {
 	r.blend.Lock()
 	defer r.blend.Unlock()
 	v := &entry.verdict
-	r.takeOver(v)
+	entry.kept = r.takeOver(v)
 	r.raise(v)
 	renewed = true
 	for _, k := range v.Keys {

@@ -96,11 +96,12 @@ func (r *Runner) keepInLooked(t *Table, since int64) (changed bool) {
 		if e.verdict.Confirmed <= since {
 			return
 		}
-		next := &looked{verdict: e.verdict}
+		next := &looked{verdict: e.verdict, kept: e.kept}
 		fresher := false
 		if row, ok, ambiguous := t.find(e.verdict.Keys[0]); ok && !ambiguous {
 			listed := t.Verdict(int(row))
 			fresher = keepFacts(&next.verdict.Device, &listed.Device, r.can)
+			next.kept = next.kept || fresher
 		}
 		if !t.haunted(&next.verdict, now) && !fresher {
 			return
@@ -165,15 +166,48 @@ func renew(word uint64, kept uint32, said uint64) (uint64, uint32) {
 	return word, kept
 }
 
-// takeOver keeps in the answer of a look-up what was known of the same record. The
-// caller holds blend.
-func (r *Runner) takeOver(v *decision.Verdict) {
+// takeOver keeps in the answer of a look-up what was known of the same record, and
+// reports whether there was anything to keep. The caller holds blend.
+func (r *Runner) takeOver(v *decision.Verdict) (kept bool) {
 	for _, k := range v.Keys {
 		if m := r.find(k, looksOn); m.Verdict != nil && m.Verdict.Keys[0] == v.Keys[0] {
-			keepFacts(&v.Device, &m.Verdict.Device, r.can)
-			return
+			return keepFacts(&v.Device, &m.Verdict.Device, r.can)
 		}
 	}
+	return false
+}
+
+// keptNow counts the devices of which something is kept: in a listing, which may be
+// nil, or in a look-up since.
+func (r *Runner) keptNow(v *view) (n int) {
+	if v != nil {
+		n = v.table.keptRows
+	}
+	seen := map[decision.Key]bool{} // by own id: look-ups are found by every id
+	r.eachLooked(func(e *looked) {
+		own := e.verdict.Keys[0]
+		if seen[own] {
+			return
+		}
+		seen[own] = true
+		listed := false
+		if v != nil {
+			if e.verdict.Confirmed <= v.since {
+				return
+			}
+			row, ok, ambiguous := v.table.find(own)
+			if listed = ok && !ambiguous && v.table.keptFields(int(row)) != 0; listed && v.table.Held(int(row)) {
+				return // nobody lifts a guard by asking
+			}
+		}
+		switch {
+		case e.kept && !listed:
+			n++
+		case listed && !e.kept:
+			n--
+		}
+	})
+	return n
 }
 
 // raise ends the tombstones of a device that a look-up found, or has them stop it if

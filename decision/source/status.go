@@ -20,8 +20,8 @@ type Status struct {
 	Confirmed     time.Time      `json:"confirmed,omitzero"` // how old the facts count as
 	Devices       int            `json:"devices"`
 	ByCompliance  map[string]int `json:"devices_by_compliance,omitempty"`
-	// Kept is how many devices have a fact of which the last bad word still counts,
-	// because the source says nothing about it any more.
+	// Kept is how many devices, listed or looked up, have a fact of which the last bad
+	// word still counts, because the source says nothing about it any more.
 	Kept int `json:"kept"`
 	// Gone is how many devices the source does not list any more of which the last
 	// word still counts ([Tombstoner]). They are not among Devices.
@@ -62,9 +62,11 @@ func (r *Runner) Status() Status {
 		counters := c.Counters()
 		s.Counters = &counters
 	}
-	if v := r.view.Load(); v != nil {
+	v := r.view.Load()
+	s.Kept = r.keptNow(v)
+	if v != nil {
 		s.Devices, s.Users, s.AmbiguousKeys = v.table.Len(), v.table.Users(), v.table.AmbiguousKeys()
-		s.Kept, s.Gone = v.table.keptRows, v.table.goneLen(time.Now())
+		s.Gone = v.table.goneLen(time.Now())
 		s.ByCompliance = v.table.complianceCounts()
 	}
 	return s
