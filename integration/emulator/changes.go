@@ -33,7 +33,7 @@ type directoryPrint struct {
 type deviceKey struct {
 	name, os, version, trust, owner, sid, key, app string
 	entra, object                                  GUID
-	enabled                                        bool
+	enabled                                        NullBool
 	compliant, managed, rooted                     NullBool
 	registered, signIn, expires                    int64
 }
@@ -49,7 +49,7 @@ var printSeed = maphash.MakeSeed()
 func (d *Device) sum() uint64 {
 	x := d.Directory
 	return maphash.Comparable(printSeed, deviceKey{
-		d.Name, d.OS, d.OSVersion, x.TrustType, x.Ownership, x.OnPremisesSID, x.CertificateKey, x.MDMApp, d.EntraID, x.ObjectID, x.Enabled,
+		d.Name, d.OS, d.OSVersion, x.TrustType, x.Ownership, x.OnPremisesSID, x.CertificateKey, x.MDMApp, d.EntraID, x.ObjectID, accountEnabled(row{d: d}),
 		x.Compliant, x.Managed, x.Rooted, x.Registered.UnixNano(), x.LastSignIn.UnixNano(), x.ComplianceExpires.UnixNano(),
 	})
 }

@@ -27,6 +27,7 @@ type Device struct {
 type Directory struct {
 	ObjectID          GUID // Graph's id, another one than Device.EntraID
 	Enabled           bool
+	EnabledNull       bool      // accountEnabled is null, which no document allows
 	Compliant         NullBool  // isCompliant
 	Managed           NullBool  // isManaged
 	MDMApp            string    // mdmAppId; empty: Intune's if Managed, else null; "null": null
@@ -179,6 +180,7 @@ type UpdateState struct {
 type NAC struct {
 	ID                    GUID // Intune device id by which it is asked
 	Registered, Compliant bool
+	Odd                   bool // the status is a word that no document names
 }
 
 // User is one user of the directory.

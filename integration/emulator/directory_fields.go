@@ -26,7 +26,7 @@ var deviceFields = (&collection{
 		guid("id", "eq or", func(r row) GUID { return r.dir().ObjectID }),
 		guid("deviceId", "eq ne not startswith", func(r row) GUID { return r.d.EntraID }),
 		text("displayName", "eq ne not startswith", func(r row) string { return r.d.Name }),
-		flag("accountEnabled", "eq ne not", func(r row) bool { return r.dir().Enabled }),
+		tri("accountEnabled", "eq ne not", accountEnabled),
 		tri("isCompliant", "eq ne not", func(r row) NullBool { return r.dir().Compliant }),
 		tri("isManaged", "eq ne not", func(r row) NullBool { return r.dir().Managed }),
 		tri("isRooted", "", func(r row) NullBool { return r.dir().Rooted }),
@@ -102,6 +102,13 @@ func byObjectID(f *Fleet, s string) []row {
 		return nil
 	}
 	return []row{{d: f.devices[i]}}
+}
+
+func accountEnabled(r row) NullBool {
+	if r.dir().EnabledNull {
+		return Null
+	}
+	return NullBoolOf(r.dir().Enabled)
 }
 
 func managementType(r row) string {

@@ -59,11 +59,12 @@ func (g GUID) IsZero() bool { return g == GUID{} }
 // NullBool is a boolean that the service may answer as null. The zero value is Null.
 type NullBool uint8
 
-// The values of NullBool.
+// The values of NullBool. Odd is a word that no document names.
 const (
 	Null NullBool = iota
 	False
 	True
+	Odd
 )
 
 // NullBoolOf is True or False.
@@ -74,9 +75,11 @@ func NullBoolOf(v bool) NullBool {
 	return False
 }
 
-// String is the JSON text: null, false or true.
+// String is the JSON text: null, false or true, or "odd".
 func (n NullBool) String() string {
 	switch n {
+	case Odd:
+		return `"odd"`
 	case True:
 		return "true"
 	case False:
@@ -85,10 +88,10 @@ func (n NullBool) String() string {
 	return "null"
 }
 
-// MarshalJSON writes null, false or true.
+// MarshalJSON is [NullBool.String].
 func (n NullBool) MarshalJSON() ([]byte, error) { return []byte(n.String()), nil }
 
-// UnmarshalJSON reads null, false or true.
+// UnmarshalJSON reads what [NullBool.MarshalJSON] writes.
 func (n *NullBool) UnmarshalJSON(b []byte) error {
 	switch string(b) {
 	case "null":
@@ -97,8 +100,10 @@ func (n *NullBool) UnmarshalJSON(b []byte) error {
 		*n = False
 	case "true":
 		*n = True
+	case `"odd"`:
+		*n = Odd
 	default:
-		return errors.New("boolean: want true, false or null")
+		return errors.New("boolean: want true, false, null or \"odd\"")
 	}
 	return nil
 }

@@ -13,13 +13,22 @@ type nacRecord struct {
 	mac                   string
 	device                *Device
 	registered, compliant bool
+	odd                   bool
+}
+
+// status is the text of the compliance status.
+func (r *nacRecord) status() string {
+	if r.odd {
+		return "perhaps"
+	}
+	return NullBoolOf(r.compliant).String()
 }
 
 // nacOf are the records of a device. Like the real service it says compliant for a
 // device in grace.
 func nacOf(d *Device) []nacRecord {
 	if n := d.NAC; n != nil {
-		return []nacRecord{{id: n.ID, mac: d.mac(), device: d, registered: n.Registered, compliant: n.Compliant}}
+		return []nacRecord{{id: n.ID, mac: d.mac(), device: d, registered: n.Registered, compliant: n.Compliant, odd: n.Odd}}
 	}
 	var list []nacRecord
 	for _, m := range d.Managed {
@@ -110,7 +119,7 @@ func (c *call) nacAnswer(found []nacRecord, list bool) {
 			id = "<macaddress>" + r.mac + "</macaddress>"
 		}
 		b = append(b, "<device>"+id+"<Attributes>"+id+"<register_status>"+NullBoolOf(r.registered).String()+
-			"</register_status><Compliance><status>"+NullBoolOf(r.compliant).String()+"</status></Compliance></Attributes></device>"...)
+			"</register_status><Compliance><status>"+r.status()+"</status></Compliance></Attributes></device>"...)
 	}
 	c.body = append(b, `</deviceList></ise_api>`...)
 }
@@ -121,7 +130,7 @@ func (c *call) nacPlain(found []nacRecord) {
 	for _, r := range found {
 		d := r.device
 		b = append(b, "<device><guid>"+r.id.String()+"</guid><macaddress>"+r.mac+"</macaddress><attributes><register_status>"+
-			NullBoolOf(r.registered).String()+"</register_status><compliance><status>"+NullBoolOf(r.compliant).String()+
+			NullBoolOf(r.registered).String()+"</register_status><compliance><status>"+r.status()+
 			"</status></compliance><model>Model 7</model><os_version>"+xmlText(d.OS+" "+d.OSVersion)+"</os_version><serial_number>"+
 			xmlText(d.Serial)+"</serial_number><pin_lock_on>true</pin_lock_on></attributes></device>"...)
 	}
