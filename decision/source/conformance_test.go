@@ -80,7 +80,10 @@ func TestConformance(t *testing.T) {
 	t.Run("lookup", func(t *testing.T) {
 		sourcetest.Run(t, func(_ *testing.T, devices []decision.Verdict) sourcetest.Fixture {
 			p := &plain{devices: devices}
-			return sourcetest.Fixture{Source: p, Break: func() { p.down.Store(true) }}
+			return sourcetest.Fixture{
+				Source: p, Break: func() { p.down.Store(true) },
+				Change: func(devices []decision.Verdict) { p.devices = devices },
+			}
 		})
 	})
 	t.Run("sync", func(t *testing.T) {
@@ -104,7 +107,10 @@ func TestConformance(t *testing.T) {
 	t.Run("sync alone", func(t *testing.T) {
 		sourcetest.Run(t, func(_ *testing.T, devices []decision.Verdict) sourcetest.Fixture {
 			s := &silent{listing{plain{devices: devices}}}
-			return sourcetest.Fixture{Source: s, Break: func() { s.l.down.Store(true) }}
+			return sourcetest.Fixture{
+				Source: s, Break: func() { s.l.down.Store(true) },
+				Change: func(devices []decision.Verdict) { s.l.devices = devices },
+			}
 		})
 	})
 }

@@ -109,6 +109,15 @@ func (f *fakeSite) add(id int, entra, sid string) (system, facts row) {
 	return system, facts
 }
 
+// clear takes every row out of the site.
+func (f *fakeSite) clear() {
+	f.set(func() {
+		for class := range f.classes {
+			f.classes[class] = nil
+		}
+	})
+}
+
 func (f *fakeSite) update(id, ci int, article string, status int) {
 	f.set(func() {
 		f.classes[classUpdates] = append(f.classes[classUpdates], row{"MachineID": id, "CI_ID": ci, "ArticleID": article, "Status": status})

@@ -71,15 +71,27 @@ func TestConformance(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T, devices []decision.Verdict) sourcetest.Fixture {
 		t.Helper()
 		e, s, _ := connect(t, emulator.Options{Devices: 1, Strict: true}, Options{})
-		e.Update(func(f *emulator.Fleet) {
-			f.RemoveDevice(f.At(0))
-			for _, v := range devices {
-				d := f.AddDevice(nil)
-				d.Name, d.EntraID = v.Name, emulator.MustGUID(v.Keys[0].Value)
+		had := 0
+		tell := func(devices []decision.Verdict) {
+			emulatortest.Replace(e, sourcetest.Names(devices), func(d *emulator.Device, i int, fresh bool) {
+				v, m := &devices[i], d.Machines[0]
+				if fresh {
+					d.EntraID = emulator.MustGUID(v.Keys[0].Value)
+				}
+				m.LastSeen = time.Now()
+				m.Risk = map[decision.Level]string{0: "Extreme", decision.LevelNone: "None", decision.LevelHigh: "High"}[v.Risk]
+				m.Exposure = map[decision.Level]string{decision.LevelLow: "Low", decision.LevelHigh: "High"}[v.Exposure]
+			})
+			if len(devices) < had { // what is gone shows in a complete listing
+				s.mu.Lock()
+				s.fullDue = true
+				s.mu.Unlock()
 			}
-		})
+			had = len(devices)
+		}
+		tell(devices)
 		t.Cleanup(func() { e.Check(t) })
-		return sourcetest.Fixture{Source: s, Kinds: []string{decision.KindEntra}, Break: func() {
+		return sourcetest.Fixture{Source: s, Kinds: []string{decision.KindEntra}, Change: tell, Break: func() {
 			e.Fail("defender/machines", emulator.Fault{Kind: emulator.Status, Status: 500})
 			e.Fail("defender/machine", emulator.Fault{Kind: emulator.Status, Status: 500})
 		}}

@@ -43,19 +43,31 @@ func TestConformance(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T, devices []decision.Verdict) sourcetest.Fixture {
 		t.Helper()
 		e, s, _ := connect(t, emulator.Options{Devices: 1, Strict: true}, Options{})
-		e.Update(func(f *emulator.Fleet) {
-			f.RemoveDevice(f.At(0))
-			for _, v := range devices {
-				d := f.AddDevice(nil)
-				d.Name, d.EntraID = v.Name, emulator.MustGUID(v.Keys[0].Value)
-				d.Directory.Compliant = emulator.NullBoolOf(v.Compliance == decision.Compliant)
-			}
-		})
+		tell := func(devices []decision.Verdict) {
+			emulatortest.Replace(e, sourcetest.Names(devices), func(d *emulator.Device, i int, fresh bool) {
+				v, o := &devices[i], d.Directory
+				if fresh {
+					d.EntraID = emulator.MustGUID(v.Keys[0].Value)
+				}
+				// Null means not managed there, and every object has an accountEnabled: of
+				// these only a word that nobody can read is no news.
+				o.Compliant = map[decision.Compliance]emulator.NullBool{0: emulator.Odd, decision.Compliant: emulator.True, decision.NonCompliant: emulator.False}[v.Compliance]
+				o.Managed = map[decision.Tri]emulator.NullBool{0: emulator.Odd, decision.Yes: emulator.True, decision.No: emulator.False}[v.Managed]
+				o.Enabled, o.EnabledNull = v.Enabled == decision.Yes, v.Enabled == decision.Unknown
+				o.Rooted = map[decision.Tri]emulator.NullBool{decision.Yes: emulator.True, decision.No: emulator.False}[v.Jailbroken]
+				o.Ownership = map[decision.Ownership]string{decision.Corporate: "Company", decision.Personal: "Personal"}[v.Ownership]
+			})
+		}
+		tell(devices)
 		t.Cleanup(func() { e.Check(t) })
-		return sourcetest.Fixture{Source: s, Kinds: []string{decision.KindEntra}, Break: func() {
-			e.Fail("graph/devices/delta", emulator.Fault{Kind: emulator.Status, Status: 500})
-			e.Fail("graph/device", emulator.Fault{Kind: emulator.Status, Status: 500})
-		}}
+		return sourcetest.Fixture{
+			Source: s, Kinds: []string{decision.KindEntra}, Change: tell,
+			Break: func() {
+				e.Fail("graph/devices/delta", emulator.Fault{Kind: emulator.Status, Status: 500})
+				e.Fail("graph/device", emulator.Fault{Kind: emulator.Status, Status: 500})
+			},
+			Unsaid: map[decision.Fact]string{decision.FactTrust: "an object of the directory always has some trust; that of none is a fact of other sources"},
+		}
 	})
 }
 

@@ -35,9 +35,12 @@ func TestConformance(t *testing.T) {
 			sourcetest.Run(t, func(t *testing.T, devices []decision.Verdict) sourcetest.Fixture {
 				t.Helper()
 				s := newService(t, devices)
-				o := Options{Bearer: "s3cret", RootCAs: s.pool(), Map: dialect}
+				o := Options{Bearer: "s3cret", RootCAs: s.pool(), Map: withRisk}
 				shape(s.URL, &o)
-				return sourcetest.Fixture{Source: build(t, o), Break: func() { s.broken.Store(true) }, Kinds: o.Kinds}
+				return sourcetest.Fixture{
+					Source: build(t, o), Break: func() { s.broken.Store(true) }, Kinds: o.Kinds, Change: s.tell,
+					Unsaid: map[decision.Fact]string{decision.FactManaged: "the mapping says of every device that it is managed"},
+				}
 			})
 		})
 	}

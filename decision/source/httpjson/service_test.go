@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -22,8 +23,22 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // service is a device management system of its own dialect.
 type service struct {
 	*httptest.Server
+	mu      sync.Mutex
 	devices []decision.Verdict
 	broken  atomic.Bool
+}
+
+// tell replaces the devices of the service.
+func (s *service) tell(devices []decision.Verdict) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.devices = devices
+}
+
+func (s *service) fleet() []decision.Verdict {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.devices
 }
 
 // newService starts a service over TLS and stops it with the test.
@@ -59,7 +74,10 @@ func (s *service) pool() *x509.CertPool {
 func describe(v *decision.Verdict) map[string]any {
 	out := map[string]any{
 		"label": v.Name, "os": map[string]any{"family": "Windows 11", "build": v.OSVersion.String()},
-		"disk_encrypted": v.Encrypted == decision.Yes, "seen": v.LastCheckIn.UnixMilli(),
+		"seen": v.LastCheckIn.UnixMilli(), "threat": threats[v.Risk],
+	}
+	if v.Encrypted != decision.Unknown { // else the service leaves it out
+		out["disk_encrypted"] = v.Encrypted == decision.Yes
 	}
 	out["status"] = map[decision.Compliance]string{decision.Compliant: "PASS", decision.NonCompliant: "FAIL"}[v.Compliance]
 	for _, k := range v.Keys {
@@ -67,6 +85,13 @@ func describe(v *decision.Verdict) map[string]any {
 	}
 	return out
 }
+
+// threats are the service's words for risk; "odd" is none that the mapping knows.
+var threats = map[decision.Level]string{decision.LevelUnknown: "odd", decision.LevelNone: "calm", decision.LevelHigh: "alarm"}
+
+// withRisk is the dialect with one fact more.
+var withRisk = append(dialect[:len(dialect):len(dialect)],
+	Field{Name: "risk", Pointer: "/threat", Values: map[string]string{"calm": "none", "alarm": "high"}})
 
 var dialect = []Field{
 	{Name: "entra_id", Pointer: "/id_entra"},
@@ -82,10 +107,11 @@ var dialect = []Field{
 }
 
 func (s *service) find(kind, id string) *decision.Verdict {
-	for i := range s.devices {
-		for _, k := range s.devices[i].Keys {
+	devices := s.fleet()
+	for i := range devices {
+		for _, k := range devices[i].Keys {
 			if k.Kind == kind && k.Value == id {
-				return &s.devices[i]
+				return &devices[i]
 			}
 		}
 	}
@@ -118,12 +144,12 @@ func (s *service) search(w http.ResponseWriter, r *http.Request) {
 // list answers with two devices at a time.
 func (s *service) list(w http.ResponseWriter, r *http.Request) {
 	offset, _ := strconv.Atoi(r.FormValue("offset"))
-	rows := []any{}
-	for i := offset; i < len(s.devices) && i < offset+2; i++ {
-		rows = append(rows, describe(&s.devices[i]))
+	rows, devices := []any{}, s.fleet()
+	for i := offset; i < len(devices) && i < offset+2; i++ {
+		rows = append(rows, describe(&devices[i]))
 	}
 	body := map[string]any{"data": map[string]any{"rows": rows}, "token": nil, "next": nil}
-	if offset+2 < len(s.devices) {
+	if offset+2 < len(devices) {
 		body["token"] = offset + 2
 		body["next"] = fmt.Sprintf("?offset=%d", offset+2)
 	}

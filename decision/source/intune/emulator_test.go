@@ -149,36 +149,54 @@ func verdict(t *testing.T, table *source.Table, d *emulator.Device) decision.Ver
 	return table.Verdict(row)
 }
 
-var toGraph = map[decision.Compliance]string{decision.Compliant: "compliant", decision.NonCompliant: "noncompliant"}
+// How the emulator spells what the suite says; nothing is a word that nobody can read.
+var (
+	toCompliance = map[decision.Compliance]string{0: "odd", decision.Compliant: "compliant", decision.NonCompliant: "noncompliant"}
+	toState      = map[decision.Lifecycle]string{0: "odd", decision.LifecycleActive: "managed", decision.LifecycleWiping: "wipePending"}
+	toOwner      = map[decision.Ownership]string{0: "odd", decision.Corporate: "company", decision.Personal: "personal"}
+	toThreat     = map[decision.Level]string{0: "activated", decision.LevelNone: "secured", decision.LevelHigh: "highSeverity"}
+	toRooted     = map[decision.Tri]string{decision.No: "False", decision.Yes: "True"}
+)
 
 func TestConformance(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T, devices []decision.Verdict) sourcetest.Fixture {
 		t.Helper()
-		r := start(t, emulator.Options{}, Options{Reasons: true})
-		r.ms.Update(func(f *emulator.Fleet) {
-			for i := range f.Len() {
-				f.RemoveDevice(f.At(i))
+		r := start(t, emulator.Options{Devices: 1}, Options{Reasons: true})
+		had := 0
+		tell := func(devices []decision.Verdict) {
+			emulatortest.Replace(r.ms, sourcetest.Names(devices), func(d *emulator.Device, i int, fresh bool) {
+				v := &devices[i]
+				if fresh {
+					d.Directory, d.OS, d.OSVersion = nil, "Windows", v.OSVersion.String()
+					d.EntraID, d.Serial = emulator.MustGUID(v.Keys[0].Value), v.Keys[2].Value
+					d.Managed = []*emulator.Managed{{ID: emulator.MustGUID(v.Keys[1].Value), Agent: "mdm", Registration: "registered", Encrypted: true}}
+				}
+				m := d.Managed[0]
+				m.LastSync = time.Now()
+				m.Compliance, m.State, m.OwnerType = toCompliance[v.Compliance], toState[v.Lifecycle], toOwner[v.Ownership]
+				m.Threat, m.JailBroken = toThreat[v.Risk], toRooted[v.Jailbroken]
+			})
+			if len(devices) < had { // what is gone shows in a complete listing
+				r.mu.Lock()
+				r.fullDue = true
+				r.mu.Unlock()
 			}
-			for _, v := range devices {
-				f.AddDevice(&emulator.Device{
-					Name: v.Name, OS: "Windows", OSVersion: v.OSVersion.String(),
-					EntraID: emulator.MustGUID(v.Keys[0].Value), Serial: v.Keys[2].Value,
-					Managed: []*emulator.Managed{{
-						ID: emulator.MustGUID(v.Keys[1].Value), Compliance: toGraph[v.Compliance], Agent: "mdm", State: "managed",
-						Registration: "registered", OwnerType: "company", Encrypted: true, JailBroken: "False", Threat: "secured",
-						LastSync: time.Now().Add(-time.Hour),
-					}},
-				})
-			}
-		})
+			had = len(devices)
+		}
+		tell(devices)
 		return sourcetest.Fixture{
-			Source: r.Source,
+			Source: r.Source, Change: tell,
 			Break: func() {
 				for _, route := range []string{"graph/managedDevices", "graph/managedDevice"} {
 					r.ms.Fail(route, emulator.Fault{Kind: emulator.HTML200})
 				}
 			},
 			Kinds: []string{decision.KindIntune, decision.KindEntra, decision.KindSerial},
+			Unsaid: map[decision.Fact]string{
+				decision.FactManaged:    "Intune never says no: a record that it does not manage says nothing",
+				decision.FactEncrypted:  "isEncrypted is true or false in every record of the emulator",
+				decision.FactSupervised: "only the devices of Apple tell it, and these are computers with Windows",
+			},
 		}
 	})
 }

@@ -34,20 +34,26 @@ func TestConformance(t *testing.T) {
 	sourcetest.Run(t, func(t *testing.T, devices []decision.Verdict) sourcetest.Fixture {
 		t.Helper()
 		e, s, _ := connect(t, 1)
-		e.Update(func(f *emulator.Fleet) {
-			f.RemoveDevice(f.At(0))
-			for _, v := range devices {
+		tell := func(devices []decision.Verdict) {
+			emulatortest.Replace(e, sourcetest.Names(devices), func(d *emulator.Device, i int, _ bool) {
+				v := &devices[i]
 				for _, k := range v.Keys {
 					if k.Kind == decision.KindIntune {
-						f.AddDevice(nil).NAC = &emulator.NAC{ID: emulator.MustGUID(k.Value), Registered: true, Compliant: v.Compliance == decision.Compliant}
+						d.NAC = &emulator.NAC{
+							ID: emulator.MustGUID(k.Value), Registered: true,
+							Compliant: v.Compliance == decision.Compliant, Odd: v.Compliance == decision.ComplianceUnknown,
+						}
 					}
 				}
-			}
-		})
+			})
+		}
+		tell(devices)
 		t.Cleanup(func() { e.Check(t) })
-		return sourcetest.Fixture{Source: s, Kinds: []string{decision.KindIntune}, Break: func() {
-			e.Fail("nac/devices", emulator.Fault{Kind: emulator.Status, Status: 500})
-		}}
+		return sourcetest.Fixture{
+			Source: s, Kinds: []string{decision.KindIntune}, Change: tell,
+			Break:  func() { e.Fail("nac/devices", emulator.Fault{Kind: emulator.Status, Status: 500}) },
+			Unsaid: map[decision.Fact]string{decision.FactManaged: "to the service a device that is not registered is one that it does not know"},
+		}
 	})
 }
 

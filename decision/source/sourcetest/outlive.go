@@ -8,63 +8,137 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
+// course is one device of a source, followed through a runner.
+type course struct {
+	fx    Fixture
+	r     *source.Runner
+	key   decision.Key
+	lists bool
+}
+
 // outlives checks that bad news outlives silence about it, and the record if the
-// source has tombstones.
+// source has tombstones; and that good news ends it. It asks by listing, and by
+// look-up where the source can be asked.
 func outlives(t *testing.T, f Factory) {
 	devices := Devices(6)
 	fx := f(t, devices)
-	if _, ok := fx.Source.(source.Syncer); !ok {
-		t.Skip("the source does not list its devices")
+	facts, err := fx.changes()
+	if err != nil {
+		t.Fatal(err)
 	}
 	if fx.Change == nil {
-		t.Skip("the devices of the source cannot be changed")
+		t.Skip("not shown: " + fx.Unchanging)
 	}
-	r := source.NewRunner(fx.Source, source.RunnerOptions{Name: "outlives"})
-	t.Cleanup(r.Stop)
-	step := func(now []decision.Verdict) {
-		t.Helper()
-		fx.Change(now)
-		if err := r.SyncNow(limit(t)); err != nil && !errors.Is(err, source.ErrUnchanged) {
-			t.Fatalf("Sync: %v", err)
+	for fact, why := range fx.Unsaid {
+		t.Logf("not shown of %s: %s", fact, why)
+	}
+	c := course{fx: fx, r: source.NewRunner(fx.Source, source.RunnerOptions{Name: "outlives"})}
+	t.Cleanup(c.r.Stop)
+	_, c.lists = fx.Source.(source.Syncer)
+	_, asks := fx.Source.(source.Looker)
+	for _, c.key = range devices[2].Keys {
+		if fx.supports(c.key.Kind) {
+			break
 		}
 	}
-	find := func() *decision.Verdict {
+	now := func(w tone) []decision.Verdict {
+		all := Devices(6)
+		tell(&all[2].Device, w)
+		return all
+	}
+	check := func(when string, w tone) {
 		t.Helper()
-		m := r.Find(devices[2].Keys[:1])
-		if m.Verdict == nil {
-			t.Fatalf("the device is not found: %+v", m)
+		v := c.find(t)
+		if missing := facts &^ told(&v.Device, w); missing != 0 {
+			t.Errorf("%s: not %s: %v", when, w, listed(missing))
 		}
-		return m.Verdict
+		if w == bad && facts.Has(decision.FactRisk) && when != "bad news" && !v.RiskFloor {
+			t.Errorf("%s: a risk that is kept is not a floor", when)
+		}
 	}
-	step(devices)
-	if find().Compliance != decision.NonCompliant {
-		t.Skip("the source does not report compliance")
+	c.step(t, now(bad))
+	check("bad news", bad)
+	c.fx.Change(now(silent))
+	if asks {
+		c.ask(t)
+		check("bad news, then a silent look-up", bad)
 	}
-	quiet := Devices(6)
-	quiet[2].Compliance = decision.ComplianceUnknown
-	step(quiet)
-	if got := find().Compliance; got == decision.ComplianceUnknown || got == decision.Compliant {
-		t.Errorf("noncompliant and then silent is %s", got)
+	c.step(t, now(silent))
+	check("bad news, then silence", bad)
+	if got := c.r.Status().Kept; got != 1 {
+		t.Errorf("the status tells of %d devices of which something is kept, want 1", got)
 	}
-	if r.Status().Kept != 1 {
-		t.Errorf("the status tells of %d devices, want 1", r.Status().Kept)
+	last := *c.find(t)
+	c.step(t, now(silent)[:2])
+	c.gone(t, &last)
+	c.step(t, now(good))
+	check("good news", good)
+	c.step(t, now(silent))
+	check("good news, then silence", silent)
+	if asks && c.lists {
+		c.step(t, now(bad))
+		c.fx.Change(now(good))
+		c.ask(t)
+		check("bad news, then a good look-up", good)
 	}
-	step(devices[:2])
-	m, s := r.Find(devices[2].Keys[:1]), r.Status()
-	if s.Devices != 2 {
+}
+
+// step has the source say something else, and reads it.
+func (c *course) step(t *testing.T, now []decision.Verdict) {
+	t.Helper()
+	c.fx.Change(now)
+	if !c.lists {
+		c.ask(t)
+		return
+	}
+	if err := c.r.SyncNow(limit(t)); err != nil && !errors.Is(err, source.ErrUnchanged) {
+		t.Fatalf("Sync: %v", err)
+	}
+}
+
+// ask looks the one device up.
+func (c *course) ask(t *testing.T) {
+	t.Helper()
+	if err := c.r.Refresh(limit(t), c.key); err != nil && !errors.Is(err, source.ErrUnknownDevice) {
+		t.Fatalf("Refresh(%v): %v", c.key, err)
+	}
+}
+
+func (c *course) find(t *testing.T) *decision.Verdict {
+	t.Helper()
+	m := c.r.Find([]decision.Key{c.key})
+	if m.Verdict == nil {
+		t.Fatalf("the device is not found: %+v", m)
+	}
+	return m.Verdict
+}
+
+// gone checks what is left of the device, of which this was the last word, after it
+// and three more are gone.
+func (c *course) gone(t *testing.T, last *decision.Verdict) {
+	t.Helper()
+	m, s := c.r.Find([]decision.Key{c.key}), c.r.Status()
+	if c.lists && s.Devices != 2 {
 		t.Errorf("%d devices after four are gone, want 2", s.Devices)
 	}
-	if _, ok := fx.Source.(source.Tombstoner); !ok && (m.Verdict != nil || s.Gone != 0) {
-		t.Errorf("a source without tombstones has one: %+v", m)
+	b, ok := c.fx.Source.(source.Tombstoner)
+	left := *last
+	if !ok || b.Tombstone(&left) <= 0 {
+		if m.Verdict != nil {
+			t.Errorf("a device that is gone, and of which nothing is left, is found: %+v", m)
+		}
+		return
 	}
-	if m.Verdict != nil && m.GoneSince.IsZero() {
+	switch {
+	case m.Verdict == nil:
+		t.Error("what is left of a device that is gone is not found")
+	case m.GoneSince.IsZero():
 		t.Error("a device that is gone is found like one that is not")
+	case told(&left.Device, bad)&^told(&m.Verdict.Device, bad) != 0:
+		t.Errorf("of a device that is gone is left %v, want %v", listed(told(&m.Verdict.Device, bad)), listed(told(&left.Device, bad)))
 	}
-	good := Devices(6)
-	good[2].Compliance = decision.Compliant
-	step(good)
-	if got := find().Compliance; got != decision.Compliant {
-		t.Errorf("good news does not lift: %s", got)
+	if s.Gone == 0 {
+		t.Error("the status tells of no device that is gone")
 	}
 }
 

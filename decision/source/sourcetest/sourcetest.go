@@ -22,9 +22,16 @@ type Fixture struct {
 	// Kinds are the kinds of id that Lookup can ask for; nil means all. It is
 	// not used if the source is no [source.Looker].
 	Kinds []string
-	// Change replaces the devices of the source, seen by its next Sync; nil if that
-	// cannot be done.
+	// Change replaces the devices of the source, seen by its next Sync or Lookup. It
+	// tells bad and good news of every fact that Source can report, as the devices have
+	// them; of a fact that is unknown in them the source says nothing, or something
+	// that nobody can read.
 	Change func(devices []decision.Verdict)
+	// Unchanging is why there is no Change: the suite asks for one of the two.
+	Unchanging string
+	// Unsaid are the facts of the source of which Change cannot tell bad news, nothing
+	// and good news, and why. The suite logs it.
+	Unsaid map[decision.Fact]string
 }
 
 // Factory makes a source that knows the given devices. It may leave out facts
@@ -63,8 +70,8 @@ func (f Fixture) supports(kind string) bool {
 	return f.Kinds == nil
 }
 
-// Devices returns n different devices with ids of three kinds and the facts
-// that most sources report. Every third one is noncompliant.
+// Devices returns n different devices with ids of three kinds and good news of every
+// fact, except that every third one is noncompliant.
 func Devices(n int) []decision.Verdict {
 	out := make([]decision.Verdict, n)
 	for i := range out {
@@ -76,7 +83,7 @@ func Devices(n int) []decision.Verdict {
 		}
 		v.Name = fmt.Sprintf("DEVICE-%04d", i+1)
 		v.Platform, v.OSVersion = decision.Windows, decision.Version{10, 0, 22631, 1}
-		v.Compliance, v.Managed, v.Encrypted = decision.Compliant, decision.Yes, decision.Yes
+		tell(&v.Device, good)
 		if i%3 == 2 {
 			v.Compliance = decision.NonCompliant
 		}
