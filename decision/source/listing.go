@@ -113,7 +113,8 @@ func (l *Listing) Reset() { *l = Listing{} }
 // again: a change in a map takes some ten times the memory of a packed one.
 const repackShare = 16
 
-// Emit hands every device to a sweep, and packs what changed if that is much.
+// Emit hands every device to a sweep, and packs what changed if that is much. Bad news
+// about a fact that is in Unreadable all the same counts as kept ([KeepUnreadable]).
 func (l *Listing) Emit(sweep *Sweep) error {
 	if len(l.changed) > 1000 && len(l.changed) > l.Len()/repackShare || l.packed == nil {
 		err := l.pack()
@@ -122,7 +123,7 @@ func (l *Listing) Emit(sweep *Sweep) error {
 		}
 	}
 	for v := range l.all {
-		sweep.Device(*v)
+		sweep.Kept(*v, v.Unreadable)
 	}
 	return nil
 }

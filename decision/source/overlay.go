@@ -190,12 +190,13 @@ func (r *Runner) keptNow(v *view) (n int) {
 			return
 		}
 		seen[own] = true
-		listed := false
+		listed, row := false, uint32(0)
 		if v != nil {
 			if e.verdict.Confirmed <= v.since {
 				return
 			}
-			row, ok, ambiguous := v.table.find(own)
+			var ok, ambiguous bool
+			row, ok, ambiguous = v.table.find(own)
 			if listed = ok && !ambiguous && v.table.keptFields(int(row)) != 0; listed && v.table.Held(int(row)) {
 				return // nobody lifts a guard by asking
 			}
@@ -203,8 +204,8 @@ func (r *Runner) keptNow(v *view) (n int) {
 		switch {
 		case e.kept && !listed:
 			n++
-		case listed && !e.kept:
-			n--
+		case listed && !e.kept && pack(&e.verdict.Device) != v.table.facts[row]:
+			n-- // it says something of its own
 		}
 	})
 	return n

@@ -130,6 +130,30 @@ func keepFacts(d, old *decision.Device, can keeping) (changed bool) {
 	return true
 }
 
+// KeepUnreadable gives d the bad news of an older record of the same device about facts
+// of which d has a word that nobody can read. The facts stay in Unreadable, by which
+// [Listing.Emit] knows what is kept. It is for what a source remembers and no sweep
+// brings to its Runner, which otherwise keeps all by itself: changes that follow one
+// another between two sweeps, and records that stand back behind another one.
+func KeepUnreadable(d, old *decision.Device) {
+	odd := d.Unreadable
+	keepFacts(d, old, keeping{fields: sticky, file: true})
+	d.Unreadable = odd
+}
+
+// badOf returns those of the fields of which a word has bad news.
+func badOf(word uint64, bits uint32) uint32 {
+	for i := range fields {
+		if bits&(1<<i) != 0 && !fields[i].bad(fields[i].in(word)) {
+			bits &^= 1 << i
+		}
+	}
+	return bits
+}
+
+// Kept returns the facts of a row that the source said before and says nothing of now.
+func (t *Table) Kept(row int) decision.FactSet { return factsOf(t.keptFields(row)) }
+
 // keptFields returns the fields of a row that are kept.
 func (t *Table) keptFields(row int) uint32 {
 	if t.kept == nil {

@@ -45,9 +45,18 @@ func (s *Sweep) build() *Builder {
 
 // Device adds one device. Its ids must be canonical ([decision.CanonicalKey]),
 // the source's own first; a device that breaks that counts as bad.
-func (s *Sweep) Device(v decision.Verdict) {
+func (s *Sweep) Device(v decision.Verdict) { s.Kept(v, 0) }
+
+// Kept adds a device like Device, of which the source says nothing any more about some
+// facts and remembers bad news ([KeepUnreadable]). Of other facts it does nothing.
+func (s *Sweep) Kept(v decision.Verdict, facts decision.FactSet) {
 	s.devices++
-	if err := s.build().Add(&v); err != nil {
+	var kept uint32
+	if facts != 0 {
+		kept = badOf(pack(&v.Device), stickyOf(facts))
+		v.Unreadable &^= factsOf(kept)
+	}
+	if err := s.build().add(&v, mark{kept: kept}); err != nil {
 		s.Bad(fmt.Sprintf("device %d", s.devices), err)
 	}
 }

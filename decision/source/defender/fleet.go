@@ -79,7 +79,10 @@ func worse(a, b decision.Level) decision.Level {
 }
 
 // keep puts back the risk that was known of a machine whose score cannot be read
-// any more. It is then only the least that the risk can be.
+// any more. It is then only the least that the risk can be. The Runner's rule alone
+// would know less: an open alert would be a new word in place of a worse score, a low
+// risk would count as unknown, and of two machines of one device that were seen at the
+// same time [better] would believe the one that looks better.
 func (f *fleet) keep(v *decision.Verdict) {
 	if !v.Unreadable.Has(decision.FactRisk) {
 		return

@@ -232,7 +232,7 @@ func (s *Source) emit(ctx context.Context, sweep *source.Sweep) error {
 
 	lost := settle(t)
 	devices, without := 0, 0
-	for _, v := range t.All() {
+	for row, v := range t.All() {
 		if lost[v.Keys[0]] {
 			continue
 		}
@@ -240,8 +240,12 @@ func (s *Source) emit(ctx context.Context, sweep *source.Sweep) error {
 		if len(v.Keys) == 1 {
 			without++
 		}
+		score, kept := v.Risk, t.Kept(row)
 		raise(&v.Device, alerts[v.Keys[0].Value])
-		sweep.Device(v)
+		if v.Risk != score { // an alert says more than the score that is kept
+			kept = 0
+		}
+		sweep.Kept(v, kept)
 	}
 	s.mu.Lock()
 	before := s.stats.Duplicates

@@ -1,9 +1,13 @@
 package defender
 
 import (
+	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 // TestScoreThatCannotBeRead: it ends a good score, and a bad one is then the least
@@ -55,6 +59,70 @@ func TestScoreThatCannotBeRead(t *testing.T) {
 				t.Errorf("machine %d after a score that can be read: %+v", n, v.Device)
 			}
 		}
+	})
+}
+
+// TestScoreThatIsKept: on a runner, the status tells of the machines whose score was bad
+// and cannot be read. A worse alert is a word of its own; a better one, a low score and
+// another machine of the device that was seen at the same time are no pardon.
+func TestScoreThatIsKept(t *testing.T) {
+	bubble(t, Options{Alerts: true}, func(t *testing.T, f *fake, s *Source) {
+		seen := time.Now().Add(-time.Hour)
+		r := source.NewRunner(s, source.RunnerOptions{Name: "defender"})
+		defer r.Stop()
+		alerts := []string{alertOf(3, "Low", "New"), alertOf(4, "High", "New")}
+		f.answerWith(func(path string, q url.Values) (int, string) {
+			if path == alertsPath {
+				return f.page(alerts, q)
+			}
+			return 0, ""
+		})
+		sync := func(rows ...string) {
+			t.Helper()
+			f.list("", rows...)
+			s.fullDue = true
+			time.Sleep(time.Minute)
+			if err := r.SyncNow(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all := func(one, two, three, four, low, older, newer string) []string {
+			twin := func(n int, risk string) string {
+				return strings.ReplaceAll(rowAt(n, risk, seen), deviceID(n), deviceID(6))
+			}
+			return []string{
+				rowAt(1, one, seen), rowAt(2, two, seen), rowAt(3, three, seen), rowAt(4, four, seen), rowAt(5, low, seen),
+				twin(6, older), twin(7, newer),
+			}
+		}
+		check := func(when string, kept int, want ...decision.Level) {
+			t.Helper()
+			for i, level := range want {
+				m := r.Find([]decision.Key{device(i + 1)})
+				if m.Verdict == nil || m.Verdict.Risk != level {
+					t.Errorf("%s: machine %d: %+v, want %s", when, i+1, m.Verdict, level)
+				}
+			}
+			if n := r.Status().Kept; n != kept {
+				t.Errorf("%s: the status tells of %d, want %d", when, n, kept)
+			}
+		}
+		const unknown, none, low, medium, high = decision.LevelUnknown, decision.LevelNone, decision.LevelLow, decision.LevelMedium, decision.LevelHigh
+		sync(all("High", "None", "Medium", "Medium", "Low", "High", "None")...)
+		check("at first", 0, high, none, medium, high, low, high)
+		sync(all("Odd", "Odd", "Odd", "Odd", "Odd", "Odd", "None")...)
+		check("unreadable", 3, high, unknown, medium, high, low, high) // 1, 3 and the device of 6
+		if m := r.Find([]decision.Key{device(3)}); !m.Verdict.RiskFloor || m.Verdict.Unreadable != 0 {
+			t.Errorf("machine 3: %+v", m.Verdict)
+		}
+		f.have(rowAt(1, "Odd", seen))
+		if err := r.Refresh(t.Context(), machine(1)); err != nil {
+			t.Fatal(err)
+		}
+		check("after a look-up that says the same", 3, high)
+		alerts = alerts[:1]
+		sync(all("None", "None", "None", "None", "None", "None", "None")...)
+		check("readable", 0, none, none, low, none, none, none)
 	})
 }
 

@@ -1,6 +1,9 @@
 package entra
 
-import "github.com/gatehouse-project/gatehouse/decision"
+import (
+	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
+)
 
 // readable notes whether what the service said last about a fact could be read.
 func (d *device) readable(f decision.Fact, ok bool) {
@@ -18,29 +21,9 @@ func (row *deviceRow) lacks(t *tally) {
 	}
 }
 
-// keep puts back the bad news of old that is unknown now only because its
-// successor cannot be read. Good news ends with it.
-func (d *device) keep(old *device) {
-	back := func(f decision.Fact, bad bool) bool {
-		bad = bad && d.Unreadable.Has(f)
-		if bad {
-			d.readable(f, true)
-		}
-		return bad
-	}
-	if back(decision.FactEnabled, old.Enabled == decision.No) {
-		d.Enabled = old.Enabled
-	}
-	if back(decision.FactManaged, old.Managed == decision.No) {
-		d.Managed = old.Managed
-	}
-	if back(decision.FactJailbroken, old.Jailbroken == decision.Yes) {
-		d.Jailbroken = old.Jailbroken
-	}
-	if back(decision.FactOwnership, old.Ownership == decision.Personal) {
-		d.Ownership = old.Ownership
-	}
-	if back(decision.FactCompliance, old.Compliance == decision.NonCompliant || old.Compliance == decision.ComplianceNotManaged) {
-		d.Compliance = old.Compliance
-	}
-}
+// keep puts back the bad news of old that is unknown now only because its successor
+// cannot be read. The Runner does the same, but with sweeps alone: it does not hear of
+// an object that stands back behind another one with the same deviceId, nor of what
+// several rows of one answer, or of answers that failed half-way, said one after the
+// other.
+func (d *device) keep(old *device) { source.KeepUnreadable(&d.Device, &old.Device) }

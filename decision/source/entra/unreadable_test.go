@@ -23,36 +23,6 @@ func one(t *testing.T, unnamed bool, rows ...string) decision.Device {
 	return d.Device
 }
 
-// TestUnreadableChange: a value that cannot be read ends good news and lifts no bad.
-func TestUnreadableChange(t *testing.T) {
-	change := func(members string) string { return `{"id":"` + objectID(1) + `",` + members + `}` }
-	good := row(1, `"accountEnabled":true,"isCompliant":true,"isManaged":true,"isRooted":false,"deviceOwnership":"Company","trustType":"AzureAd","operatingSystem":"Windows","operatingSystemVersion":"10.0.22631.1"`)
-	bad := row(1, `"accountEnabled":false,"isCompliant":false,"isManaged":false,"isRooted":true,"deviceOwnership":"Personal","trustType":"Workplace"`)
-	odd := change(`"accountEnabled":null,"isCompliant":"no","isManaged":2,"isRooted":[],"deviceOwnership":"Leased","trustType":"Quantum"`)
-	all := decision.Facts(decision.FactEnabled, decision.FactCompliance, decision.FactManaged, decision.FactJailbroken, decision.FactOwnership, decision.FactTrust)
-
-	d := one(t, false, good, odd)
-	if d.Enabled != decision.Unknown || d.Compliance != decision.ComplianceUnknown || d.Managed != decision.Unknown ||
-		d.Jailbroken != decision.Unknown || d.Ownership != decision.OwnershipUnknown || d.Trust != decision.TrustUnknown || d.Unreadable != all {
-		t.Errorf("good news outlives a word that nobody can read: %+v", d)
-	}
-	stays := func(when string, d decision.Device) {
-		t.Helper()
-		if d.Enabled != decision.No || d.Compliance != decision.NonCompliant || d.Managed != decision.No ||
-			d.Jailbroken != decision.Yes || d.Ownership != decision.Personal || d.Unreadable != decision.Facts(decision.FactTrust) {
-			t.Errorf("%s: bad news is lifted: %+v", when, d)
-		}
-	}
-	stays("once", one(t, false, bad, odd))
-	stays("again and again", one(t, false, bad, odd, odd, change(`"accountEnabled":"maybe","displayName":"other"`), odd))
-	if d := one(t, false, bad, odd, good); d.Enabled != decision.Yes || d.Compliance != decision.Compliant || d.Jailbroken != decision.No || d.Unreadable != 0 {
-		t.Errorf("good news that can be read does not lift it: %+v", d)
-	}
-	if d := one(t, false, good, odd, change(`"accountEnabled":true`)); d.Enabled != decision.Yes || d.Unreadable != all&^decision.Facts(decision.FactEnabled) {
-		t.Errorf("one readable value of many: %+v", d)
-	}
-}
-
 // TestUnreadableSystem: platform and version are one fact.
 func TestUnreadableSystem(t *testing.T) {
 	change := func(members string) string { return `{"id":"` + objectID(1) + `",` + members + `}` }

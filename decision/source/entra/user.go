@@ -77,6 +77,8 @@ func (p *people) apply(raw []byte, now time.Time, t *tally) error {
 	if _, gone := p.gone[oid]; gone && !ok {
 		u.enabled = decision.No // until the service says that the account came back
 	}
+	// Null takes back no "disabled". The Runner would keep that too, of what a sweep
+	// brought it: not of an account that was deleted or disabled since the last one.
 	if v, ok := row.AccountEnabled.enabled(t); ok && (v != decision.Unknown || u.enabled != decision.No) {
 		u.enabled = v
 	}
