@@ -137,18 +137,25 @@ func (t *Table) blob(off uint32) []byte {
 // sweep counts. Only a row that a guard held back has its own time, because the
 // last sweep did not confirm it.
 func (t *Table) Verdict(row int) decision.Verdict {
+	v, _ := t.restore(row)
+	return v
+}
+
+// restore is Verdict, with what is behind the row.
+func (t *Table) restore(row int) (decision.Verdict, tail) {
 	var v decision.Verdict
 	unpack(t.facts[row], &v.Device)
 	c := cursor{b: t.blob(t.offs[row])}
 	c.device(&v.Device, t.kinds, t.interned)
-	v.Unreadable = c.tail().unreadable
+	l := c.tail()
+	v.Unreadable = l.unreadable
 	if v.Unreadable != 0 { // a fact whose last word is kept is known
 		v.Unreadable &^= factsOf(t.keptFields(row))
 	}
 	if t.Held(row) {
 		v.Confirmed = t.heldAt
 	}
-	return v
+	return v, l
 }
 
 // Held reports whether a guard held the row back: the source says something

@@ -30,8 +30,11 @@ func (t *Table) tombstones(now time.Time) []tombstone {
 		return nil
 	}
 	all := make([]tombstone, 0, t.gone.devices)
-	for row, v := range t.gone.All() {
-		if l := t.gone.tail(row); l.until.After(now) {
+	for row, off := range t.gone.offs {
+		if off == dead {
+			continue
+		}
+		if v, l := t.gone.restore(row); l.until.After(now) {
 			all = append(all, tombstone{v, l.gone, l.until})
 		}
 	}
@@ -56,8 +59,8 @@ func (t *Table) tombstone(key decision.Key, now time.Time) (tombstone, bool) {
 	if !ok {
 		return tombstone{}, false
 	}
-	l := t.gone.tail(row)
-	return tombstone{t.gone.Verdict(row), l.gone, l.until}, l.until.After(now)
+	v, l := t.gone.restore(row)
+	return tombstone{v, l.gone, l.until}, l.until.After(now)
 }
 
 // entomb gives a fresh table, which nobody sees yet, the tombstones of the old one
