@@ -16,12 +16,12 @@ type Denial string
 
 // The reasons.
 const (
-	DenialNone       Denial = ""
+	denialNone       Denial = ""
 	DenialCredential Denial = "credential" // not accepted: wrong, expired or revoked
 	DenialPermission Denial = "permission" // accepted, but may not do that
 )
 
-// Denials lists the reasons besides DenialNone, for metrics that start at 0.
+// Denials lists the reasons, for metrics that start at 0.
 var Denials = []Denial{DenialCredential, DenialPermission}
 
 func denialOf(err error) Denial {
@@ -31,12 +31,12 @@ func denialOf(err error) Denial {
 	case errors.Is(err, ErrNotPermitted):
 		return DenialPermission
 	}
-	return DenialNone
+	return denialNone
 }
 
 // denied reports it if a service let us not read.
 func (r *Runner) denied(err error) {
-	if why := denialOf(err); why != DenialNone && r.o.Observer.Denied != nil {
+	if why := denialOf(err); why != denialNone && r.o.Observer.Denied != nil {
 		r.o.Observer.Denied(r.o.Name, why)
 	}
 }

@@ -50,8 +50,8 @@ func TestDenials(t *testing.T) {
 	}{
 		"credential": {fmt.Errorf("fake: %w", ErrNotAccepted), DenialCredential},
 		"permission": {fmt.Errorf("fake: %w", ErrNotPermitted), DenialPermission},
-		"down":       {errDown, DenialNone},
-		"fine":       {nil, DenialNone},
+		"down":       {errDown, denialNone},
+		"fine":       {nil, denialNone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
@@ -61,7 +61,7 @@ func TestDenials(t *testing.T) {
 				_ = r.SyncNow(t.Context())
 				_ = r.Refresh(t.Context(), entra(1))
 				want := []Denial{tt.want, tt.want}
-				if tt.want == DenialNone {
+				if tt.want == denialNone {
 					want = nil
 				}
 				if !slices.Equal(got, want) {
