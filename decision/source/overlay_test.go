@@ -161,3 +161,48 @@ func TestReplacedRecord(t *testing.T) {
 		})
 	}
 }
+
+// TestUnchangedLiftsNoGuard: what is kept of a device that a guard holds is not lifted
+// by asking either, once a listing without changes makes the answer part of what is
+// known.
+func TestUnchangedLiftsNoGuard(t *testing.T) {
+	bubble(t, func(t *testing.T, run func(Source, RunnerOptions) *Runner) {
+		src := &lister{}
+		r := run(src, RunnerOptions{})
+		sync := func(err error, devices []decision.Verdict) {
+			t.Helper()
+			src.set(func(f *fake) { f.err, f.devices = err, devices })
+			if err := r.SyncNow(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Minute)
+		}
+		with := func(change func(*decision.Verdict)) []decision.Verdict {
+			return fleet(100, func(i int, v *decision.Verdict) {
+				if noncompliantAll(i, v); i == 3 {
+					change(v)
+				}
+			})
+		}
+		sync(nil, with(wiping))
+		sync(nil, with(unreadable)) // the wipe is kept
+		sync(nil, fleet(100, nil))  // too much good news: held
+		row, ok := r.view.Load().table.Find(entra(3))
+		if s := r.Status(); !ok || s.Held == nil || s.Kept != 1 || !r.view.Load().table.Held(row) {
+			t.Fatalf("nothing is held, or kept: %+v", s)
+		}
+		src.set(func(f *fake) { f.err = nil })
+		if err := r.Refresh(t.Context(), entra(3)); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Minute)
+		sync(ErrUnchanged, src.devices)
+		v := r.Find([]decision.Key{entra(3)}).Verdict
+		if v.Lifecycle != decision.LifecycleWiping || v.Compliance != decision.NonCompliant {
+			t.Errorf("asking lifted the guard: %s, %s", v.Lifecycle, v.Compliance)
+		}
+		if n := r.Status().Kept; n != 1 {
+			t.Errorf("%d kept, want 1", n)
+		}
+	})
+}
