@@ -56,7 +56,8 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Err }
 
 // Is makes an error [source.ErrNotAccepted] or [source.ErrNotPermitted] if that is what
-// it means.
+// it means. The Error of internal/msgraph has a method like this one: two services, whose
+// kinds of failure differ, share only what [source] asks of both.
 func (e *Error) Is(target error) bool {
 	switch e.Kind {
 	case KindUnauthorized, KindSignIn:
