@@ -89,8 +89,8 @@ func TestSeeds(t *testing.T) {
 		{emulator.CaseRevoked, "managed", 403, []string{"device_retired"}},
 		{emulator.CaseNotEvaluated, "compliant", 403, []string{"fact_unknown"}},
 		{emulator.CaseConflict, "compliant", 403, []string{"noncompliant"}},
-		{emulator.CaseFutureValues, "compliant", 403, []string{"fact_unknown"}}, // Intune's word is not understood, and not filled with the directory's
-		{emulator.CaseFutureValues, "strict", 403, []string{"fact_unknown"}},
+		{emulator.CaseFutureValues, "compliant", 403, []string{"fact_unknown", "fact_unknown"}}, // of lifecycle and compliance: Intune's word is not understood, and not filled with the directory's
+		{emulator.CaseFutureValues, "strict", 403, []string{"fact_unknown", "fact_unknown"}},
 		{emulator.CaseError, "compliant", 403, []string{"noncompliant"}},
 		{emulator.CaseDefenderAttach, "compliant", 403, []string{"not_managed"}},
 		{emulator.CaseHybridPending, "hybrid", 200, nil},   // though Entra ID gives it no token yet

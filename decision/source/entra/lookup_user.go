@@ -45,11 +45,12 @@ func (s *Source) LookupUser(ctx context.Context, objectID, upn string) (decision
 		return decision.UserRecord{}, fmt.Errorf("entra user: %w", err)
 	}
 	t := &tally{}
-	u := decision.UserRecord{ObjectID: oid.String()}
-	u.Enabled, _ = row.AccountEnabled.read("accountEnabled", t)
+	var p person
+	p.enabled, _ = row.AccountEnabled.read("accountEnabled", t)
 	if v, ok := row.UPN.read("userPrincipalName", t); ok {
-		u.UPN = display(v)
+		p.upn = display(v)
 	}
+	u := p.record(oid, true)
 	if asked, ok := parseGUID(objectID); ok && asked != oid || objectID == "" && !strings.EqualFold(u.UPN, upn) {
 		return decision.UserRecord{}, fmt.Errorf("entra user: %w", errNotOfUser)
 	}
@@ -58,7 +59,7 @@ func (s *Source) LookupUser(ctx context.Context, objectID, upn string) (decision
 		if err != nil {
 			return decision.UserRecord{}, fmt.Errorf("entra user risk: %w", err)
 		}
-		u.Risk, u.Compromised = f.level, f.compromised
+		f.tell(&u)
 	}
 	return u, nil
 }

@@ -26,6 +26,10 @@ func TestLookupUser(t *testing.T) {
 	user := func(enabled decision.Tri, level decision.Level, compromised decision.Tri) decision.UserRecord {
 		return decision.UserRecord{ObjectID: id, UPN: "Ann@example.com", Enabled: enabled, Risk: level, Compromised: compromised}
 	}
+	unread := func(u decision.UserRecord, f decision.Fact) decision.UserRecord {
+		u.Unreadable = decision.Facts(f)
+		return u
+	}
 	for what, tt := range map[string]struct {
 		by, upn string
 		o       Options
@@ -41,7 +45,8 @@ func TestLookupUser(t *testing.T) {
 		"at risk":            {by: id, o: Options{RiskyUsers: true}, user: answer{200, person}, risk: answer{200, risk("atRisk", "high")}, want: user(decision.Yes, decision.LevelHigh, decision.No)},
 		"remediated":         {by: id, o: Options{RiskyUsers: true}, user: answer{200, person}, risk: answer{200, risk("remediated", "high")}, want: user(decision.Yes, decision.LevelNone, decision.No)},
 		"taken over":         {by: id, o: Options{RiskyUsers: true}, user: answer{200, person}, risk: answer{200, risk("confirmedCompromised", "low")}, want: user(decision.Yes, decision.LevelLow, decision.Yes)},
-		"enabled is null":    {by: id, o: Options{Users: true}, user: answer{200, `{"id":"` + id + `","accountEnabled":null,"userPrincipalName":"Ann@example.com"}`}, want: user(decision.Unknown, 0, 0)},
+		"enabled is null":    {by: id, o: Options{Users: true}, user: answer{200, `{"id":"` + id + `","accountEnabled":null,"userPrincipalName":"Ann@example.com"}`}, want: unread(user(decision.Unknown, 0, 0), decision.FactUserEnabled)},
+		"a new state":        {by: id, o: Options{RiskyUsers: true}, user: answer{200, person}, risk: answer{200, risk("atLarge", "low")}, want: unread(user(decision.Yes, decision.LevelLow, 0), decision.FactUserRisk)},
 		"users are off":      {by: id, fails: true},
 		"no such user":       {by: id, o: Options{Users: true}, user: answer{404, failure("Request_ResourceNotFound")}, fails: true, unknown: true},
 		"404 of a proxy":     {by: id, o: Options{Users: true}, user: answer{404, `{}`}, fails: true},

@@ -37,6 +37,15 @@ var riskStates = []string{"atRisk", "confirmedCompromised"}
 type finding struct {
 	level       decision.Level
 	compromised decision.Tri
+	unreadable  bool // a state or a level that nobody knows: it may be the worst
+}
+
+// tell writes it into a record of the user.
+func (f finding) tell(u *decision.UserRecord) {
+	u.Risk, u.Compromised = f.level, f.compromised
+	if f.unreadable {
+		u.Unreadable |= decision.Facts(decision.FactUserRisk)
+	}
 }
 
 // riskList is who is at risk.
@@ -79,7 +88,8 @@ func decodeRisk(raw []byte, t *tally) (oid guid, f finding, risky bool, err erro
 	case "confirmedcompromised":
 		f.compromised = decision.Yes
 	default:
-		t.problem("riskState", unknownValue) // at risk of something: the level says how much
+		t.problem("riskState", unknownValue) // at risk of something: the level says how much at least
+		f.unreadable = true
 	}
 	switch strings.ToLower(level) {
 	case "low":
@@ -93,6 +103,7 @@ func decodeRisk(raw []byte, t *tally) (oid guid, f finding, risky bool, err erro
 		t.problem("riskLevel", "none of a user at risk")
 	default:
 		t.problem("riskLevel", unknownValue)
+		f.unreadable = true
 	}
 	return oid, f, true, nil
 }
@@ -194,6 +205,7 @@ func worse(a, b finding) finding {
 		a.compromised = b.compromised
 	}
 	a.level = max(a.level, b.level)
+	a.unreadable = a.unreadable || b.unreadable
 	return a
 }
 

@@ -43,6 +43,16 @@ type person struct {
 	enabled decision.Tri
 }
 
+// record is what the directory says. It says of everybody whom it lists whether the
+// account is enabled: no word that can be read is no good news.
+func (u person) record(oid guid, listed bool) decision.UserRecord {
+	r := decision.UserRecord{ObjectID: oid.String(), UPN: u.upn, Enabled: u.enabled}
+	if listed && u.enabled == decision.Unknown {
+		r.Unreadable = decision.Facts(decision.FactUserEnabled)
+	}
+	return r
+}
+
 func newPeople() people {
 	return people{known: map[guid]person{}, gone: map[guid]int64{}}
 }
@@ -181,26 +191,26 @@ func (s *Source) emitUsers(sweep *source.Sweep) {
 	if s.o.RiskyUsers && s.risk.whole {
 		clean = finding{level: decision.LevelNone, compromised: decision.No}
 	}
-	record := func(oid guid, u person) {
+	record := func(oid guid, u person, listed bool) {
 		f, ok := s.risk.found[oid]
 		if !ok {
 			f = clean
 		}
-		sweep.User(decision.UserRecord{
-			ObjectID: oid.String(), UPN: u.upn, Enabled: u.enabled, Risk: f.level, Compromised: f.compromised,
-		})
+		rec := u.record(oid, listed)
+		f.tell(&rec)
+		sweep.User(rec)
 	}
 	for oid, u := range s.people.known {
-		record(oid, u)
+		record(oid, u, true)
 	}
 	for oid := range s.people.gone {
-		record(oid, person{enabled: decision.No})
+		record(oid, person{enabled: decision.No}, false)
 	}
 	for oid := range s.risk.found {
 		_, listed := s.people.known[oid]
 		_, gone := s.people.gone[oid]
 		if !listed && !gone {
-			record(oid, person{})
+			record(oid, person{}, false)
 		}
 	}
 }

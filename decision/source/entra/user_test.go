@@ -44,6 +44,9 @@ func TestUsers(t *testing.T) {
 			if !ok || u.Enabled != want || u.UPN != fmt.Sprintf("User%d@example.com", n) {
 				t.Errorf("user %d: %+v, %v, want enabled %s", n, u, ok, want)
 			}
+			if unread := want == decision.Unknown; u.Unreadable.Has(decision.FactUserEnabled) != unread {
+				t.Errorf("user %d: unreadable %v, want %v", n, u.Unreadable, unread)
+			}
 			if u.Risk != decision.LevelUnknown || u.Compromised != decision.Unknown {
 				t.Errorf("user %d: risk %s, which nobody read", n, u.Risk)
 			}
@@ -309,15 +312,15 @@ func TestRiskStates(t *testing.T) {
 		risky bool
 		want  finding
 	}{
-		{riskOf(1, "medium", "atRisk"), true, finding{decision.LevelMedium, decision.No}},
+		{riskOf(1, "medium", "atRisk"), true, finding{decision.LevelMedium, decision.No, false}},
 		{riskOf(1, "high", "remediated"), false, finding{}},
 		{riskOf(1, "high", "dismissed"), false, finding{}},
 		{riskOf(1, "high", "confirmedSafe"), false, finding{}},
 		{riskOf(1, "high", "none"), false, finding{}},
-		{riskOf(1, "high", "unknownFutureValue"), true, finding{decision.LevelHigh, decision.Unknown}},
-		{riskOf(1, "unknownFutureValue", "atRisk"), true, finding{decision.LevelUnknown, decision.No}},
-		{riskOf(1, "none", "atRisk"), true, finding{decision.LevelUnknown, decision.No}},
-		{`{"id":"` + userID(1) + `","riskLevel":3,"riskState":null}`, true, finding{}},
+		{riskOf(1, "high", "unknownFutureValue"), true, finding{decision.LevelHigh, decision.Unknown, true}},
+		{riskOf(1, "unknownFutureValue", "atRisk"), true, finding{decision.LevelUnknown, decision.No, true}},
+		{riskOf(1, "none", "atRisk"), true, finding{decision.LevelUnknown, decision.No, false}},
+		{`{"id":"` + userID(1) + `","riskLevel":3,"riskState":null}`, true, finding{unreadable: true}},
 	} {
 		_, f, risky, err := decodeRisk([]byte(tt.row), &tally{})
 		if err != nil || risky != tt.risky || risky && f != tt.want {
