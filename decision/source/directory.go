@@ -1,6 +1,8 @@
 package source
 
 import (
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -118,6 +120,83 @@ func (d *Directory) GoneSince(id *decision.Identity) []time.Time {
 		out[i] = s.matches[i].GoneSince
 	}
 	return out
+}
+
+// Kept returns, in the order of the sources, what the gateway keeps by itself about the
+// identity's device, which [Directory.Forget] would take back. It is nothing for a
+// source where the device cannot be told from others, or is held back. It never asks
+// anybody.
+func (d *Directory) Kept(id *decision.Identity) []Kept {
+	s := d.resolve(id.Device.Keys, nil, looksOn)
+	out := make([]Kept, len(d.runners))
+	for i, r := range d.runners {
+		out[i].Source = r.o.Name
+		if keys := s.keysAt(i); keys != nil {
+			out[i], _ = r.kept(keys)
+		}
+	}
+	return out
+}
+
+// Forget takes back what the gateway keeps by itself about the device with this id, at
+// one source or, with "", at all: bad news that the source does not say any more, and
+// the last word of a record that ended. What the source says in the record that it has
+// counts from then on, and nothing where it says nothing; what it says again counts
+// again. It says, in the order of the sources, what was forgotten; the sources that do
+// not have the device are left out.
+//
+// The error wraps [ErrUnknownDevice] if no source has the device, and
+// [ErrSeveralDevices] or [ErrHeldBack] if one of the sources cannot do it; then nothing
+// is forgotten. The snapshots are written before Forget returns. If it returns
+// [ErrNotSaved], what it forgot may come back with a restart. It is safe beside sweeps
+// and look-ups.
+func (d *Directory) Forget(key decision.Key, source string) (forgotten []Kept, err error) {
+	s := d.resolve([]decision.Key{key}, nil, looksOn)
+	at := make(map[*Runner][]decision.Key, len(d.runners))
+	for i, r := range d.runners {
+		if source != "" && r.o.Name != source {
+			continue
+		}
+		if s.matches[i].Ambiguous {
+			return nil, fmt.Errorf("source %s: %w", r.o.Name, ErrSeveralDevices)
+		}
+		keys := s.keysAt(i)
+		if keys == nil {
+			continue
+		}
+		if _, err := r.kept(keys); err != nil {
+			return nil, err
+		}
+		at[r] = keys
+	}
+	if len(at) == 0 {
+		return nil, ErrUnknownDevice
+	}
+	for _, r := range d.runners {
+		keys, ok := at[r]
+		if !ok {
+			continue
+		}
+		k, failed := r.forgetDevice(keys)
+		forgotten, err = append(forgotten, k), errors.Join(err, failed)
+	}
+	return forgotten, err
+}
+
+// keysAt returns the ids of the record found in source i: its own, those that are no
+// serial numbers, and those asked for. Nil if none was found.
+func (s *resolution) keysAt(i int) []decision.Key {
+	m := &s.matches[i]
+	if m.Verdict == nil || m.Ambiguous {
+		return nil
+	}
+	keys := []decision.Key{m.Verdict.Keys[0]}
+	for _, k := range m.Verdict.Keys[1:] {
+		if k.Kind != decision.KindSerial || hasKey(s.asked, k) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
 }
 
 // groupsOf returns who can tell the groups of a user whose token says that there are

@@ -71,9 +71,30 @@ func (t *Table) haunt(all []tombstone) []tombstone {
 func (t *Table) halt(row int, d *decision.Device, s *tombstone) {
 	stop(d, &s.verdict.Device)
 	word := pack(d)
-	if kept := differ(t.facts[row], word); kept != 0 {
-		t.set(row, word, t.keptFields(row)|kept)
+	kept := differ(t.facts[row], word)
+	if kept == 0 {
+		return
 	}
+	said := t.own(uint32(row))
+	t.set(row, word, t.keptFields(row)|kept)
+	t.note(row, said)
+}
+
+// note keeps what the source says in a row beside what stops it.
+func (t *Table) note(row int, said uint64) {
+	t.sum -= t.term(row)
+	if t.said == nil {
+		t.said = map[uint32]uint64{}
+	}
+	t.said[uint32(row)] = said
+	t.sum += t.term(row)
+}
+
+// unsay undoes note.
+func (t *Table) unsay(row uint32) {
+	t.sum -= t.term(int(row))
+	delete(t.said, row)
+	t.sum += t.term(int(row))
 }
 
 // packedID is an id as rows have it.

@@ -67,6 +67,9 @@ func newBreaker(name string) *gobreaker.CircuitBreaker[decision.Verdict] {
 type looked struct {
 	verdict decision.Verdict
 	kept    bool // it has bad news that the look-up itself was silent about
+	// said is the verdict as the source told it, if bad news was added to that from what
+	// was known before. Else nil.
+	said *decision.Verdict
 }
 
 // flight is one look-up that is under way.
@@ -256,8 +259,10 @@ func (r *Runner) replace(entry *looked, asked decision.Key) (renewed bool) {
 	r.blend.Lock()
 	defer r.blend.Unlock()
 	v := &entry.verdict
+	said := *v
 	entry.kept = r.takeOver(v)
 	r.raise(v)
+	entry.keepSaid(&said)
 	renewed = true
 	for _, k := range v.Keys {
 		if k.Kind == decision.KindSerial && k != asked {
@@ -272,6 +277,13 @@ func (r *Runner) replace(entry *looked, asked decision.Key) (renewed bool) {
 		r.looked.Put(k, entry, time.Time{})
 	}
 	return renewed
+}
+
+// keepSaid notes what the source told, if something was added to it.
+func (e *looked) keepSaid(said *decision.Verdict) {
+	if pack(&said.Device) != pack(&e.verdict.Device) {
+		e.said = said
+	}
 }
 
 // forget records that the source has no such device.

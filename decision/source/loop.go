@@ -60,14 +60,14 @@ func (r *Runner) loop(ctx context.Context) error {
 	defer next.Stop()
 	save := time.NewTicker(saveGap)
 	defer save.Stop()
-	r.save(false) // a crash in the first seconds must not cost the first sweep
+	_ = r.save(false) // a crash in the first seconds must not cost the first sweep
 	early := false
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-save.C:
-			r.save(false)
+			_ = r.save(false)
 			r.noteHealth(nil)
 			continue
 		case <-r.wake:

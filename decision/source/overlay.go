@@ -96,7 +96,7 @@ func (r *Runner) keepInLooked(t *Table, since int64) (changed bool) {
 		if e.verdict.Confirmed <= since {
 			return
 		}
-		next := &looked{verdict: e.verdict, kept: e.kept}
+		next := &looked{verdict: e.verdict, kept: e.kept, said: e.said}
 		fresher := false
 		if row, ok, ambiguous := t.find(e.verdict.Keys[0]); ok && !ambiguous {
 			listed := t.Verdict(int(row))
@@ -107,6 +107,9 @@ func (r *Runner) keepInLooked(t *Table, since int64) (changed bool) {
 			return
 		}
 		changed = true
+		if next.said == nil {
+			next.keepSaid(&e.verdict)
+		}
 		for _, k := range e.verdict.Keys {
 			if known, ok := r.cached(k); ok && known == e {
 				r.looked.Put(k, next, time.Time{})

@@ -38,10 +38,12 @@ func (r *Runner) restore() {
 // save persists the table after a change. If only its confirmation moved on, it
 // does so now and then, since a crash would else make an old fleet of one that
 // was confirmed a moment ago, and at the end. Errors are logged: the table in memory stays good.
-func (r *Runner) save(last bool) {
+func (r *Runner) save(last bool) error {
+	r.saving.Lock()
+	defer r.saving.Unlock()
 	v := r.view.Load()
 	if r.o.Snapshot == nil || v == nil {
-		return
+		return nil
 	}
 	r.mu.Lock()
 	j := &r.journal
@@ -52,7 +54,7 @@ func (r *Runner) save(last bool) {
 	}
 	r.mu.Unlock()
 	if !due {
-		return
+		return nil
 	}
 	now := time.Now()
 	heldAt := now.Add(time.Duration(v.table.heldAt - decision.Mono(now)))
@@ -64,7 +66,8 @@ func (r *Runner) save(last bool) {
 	if err != nil {
 		j.dirty = true
 		r.o.Logger.Error("snapshot not saved", "source", r.o.Name, "error", err)
-		return
+		return err
 	}
 	j.saved = confirmed
+	return nil
 }

@@ -38,7 +38,11 @@ type Runner struct {
 	gen      atomic.Uint64
 	// blend is held while a look-up or a table that takes the place of an older one
 	// takes over what that knew. Where both are needed it is taken before mu.
-	blend    sync.Mutex
+	blend sync.Mutex
+	// placing is held while a sweep that was read takes the place of what is known, and
+	// while something of that is forgotten. It is taken before blend.
+	placing  sync.Mutex
+	saving   sync.Mutex // held while the snapshot is written, so that the newest is last
 	can      keeping
 	manyGone atomic.Bool // it was logged that there are too many tombstones
 
@@ -285,6 +289,6 @@ func (r *Runner) Stop() {
 	r.cancel()
 	r.running.Wait()
 	if first {
-		r.save(true)
+		_ = r.save(true)
 	}
 }

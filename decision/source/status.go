@@ -150,6 +150,8 @@ func (r *Runner) Accept(ctx context.Context, id string) error {
 		return ctx.Err()
 	}
 	defer func() { <-r.syncing }()
+	r.placing.Lock()
+	defer r.placing.Unlock()
 	r.mu.Lock()
 	held, p := r.journal.held, r.journal.pending
 	lastErr := r.journal.lastErr

@@ -2,6 +2,7 @@ package source
 
 import (
 	"hash/maphash"
+	"maps"
 	"slices"
 
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -164,7 +165,8 @@ func (t *Table) keptFields(row int) uint32 {
 
 // term is a row's part of the sum.
 func (t *Table) term(row int) uint64 {
-	return maphash.Bytes(seed, t.blob(t.offs[row])) ^ t.facts[row]*0x9e3779b97f4a7c15 ^ uint64(t.keptFields(row))*0xff51afd7ed558ccd
+	return maphash.Bytes(seed, t.blob(t.offs[row])) ^ t.facts[row]*0x9e3779b97f4a7c15 ^ uint64(t.keptFields(row))*0xff51afd7ed558ccd ^
+		t.said[uint32(row)]*0xc2b2ae3d27d4eb4f
 }
 
 // set replaces the facts of a row. Only the one who made the table may do that, and
@@ -228,6 +230,6 @@ func (t *Table) keepDevice(keys []decision.Key, old uint64, can keeping) {
 // copyFacts returns a table whose rows may be changed by set.
 func (t *Table) copyFacts() *Table {
 	c := *t
-	c.facts, c.kept = slices.Clone(t.facts), slices.Clone(t.kept)
+	c.facts, c.kept, c.said = slices.Clone(t.facts), slices.Clone(t.kept), maps.Clone(t.said)
 	return &c
 }

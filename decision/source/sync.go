@@ -112,6 +112,8 @@ func (r *Runner) callSync(ctx context.Context, sweep *Sweep) (err error) {
 
 // take judges a complete sweep and puts it in place.
 func (r *Runner) take(sweep *Sweep, start time.Time) (result string, err error) {
+	r.placing.Lock()
+	defer r.placing.Unlock()
 	fresh, err := sweep.Table()
 	v := r.view.Load()
 	var old *Table
@@ -238,6 +240,8 @@ func (r *Runner) confirm(at time.Time, why error) {
 // unchanged confirms the table once more, unless it is not what the source
 // means: after a rejected sweep "unchanged" is about the rejected content.
 func (r *Runner) unchanged(sweep *Sweep, start time.Time) (result string, err error) {
+	r.placing.Lock()
+	defer r.placing.Unlock()
 	r.mu.Lock()
 	rejected := r.journal.rejected
 	r.mu.Unlock()

@@ -34,6 +34,9 @@ type Table struct {
 	// bad before and nothing by now; nil without any.
 	kept     []uint32
 	keptRows int
+	// said are the facts of rows as the source says them, where stops of tombstones took
+	// the place of other words ([Table.halt]). A snapshot does not have them.
+	said map[uint32]uint64
 	// gone is a table of tombstones, about devices that are none of this one's; nil
 	// without any. Its own ends is when the first of them does.
 	gone      *Table
