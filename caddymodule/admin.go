@@ -65,6 +65,8 @@ func serveAdmin(w http.ResponseWriter, r *http.Request) error {
 		return app.adminDevice(w, path[1])
 	case route == "POST devices" && len(path) == 3 && path[2] == "refresh":
 		return app.adminRefresh(w, r, path[1])
+	case route == "POST devices" && len(path) == 3 && path[2] == "forget":
+		return app.adminForget(w, r, path[1])
 	case route == "POST revoke" && len(path) == 1:
 		return app.adminRevoke(w, r)
 	case route == "GET revocations" && len(path) == 1:

@@ -36,6 +36,11 @@ type EvidenceView struct {
 	// GoneSince is when the source ceased to list the device, whose last word still
 	// counts. Of a single device alone.
 	GoneSince *time.Time `json:"gone_since,omitempty"`
+	// GoneUntil is until when it does.
+	GoneUntil *time.Time `json:"gone_until,omitempty"`
+	// Kept are the facts whose bad news counts though the source does not say it any
+	// more. POST /compliance/devices/ID/forget takes that back. Of a single device alone.
+	Kept []string `json:"kept,omitempty"`
 }
 
 func (a *App) deviceView(p *decision.Posture, now time.Time) DeviceView {
@@ -98,9 +103,14 @@ func (a *App) replyDevice(w http.ResponseWriter, key decision.Key, asked []Refre
 	now := time.Now()
 	v := a.deviceView(p, now)
 	v.Refreshed = asked
-	for i, since := range a.directory.GoneSince(who) {
-		if i < len(v.Sources) && v.Sources[i].Found {
-			v.Sources[i].GoneSince = optional(since)
+	gone, kept := a.directory.GoneSince(who), a.directory.Kept(who)
+	for i := range v.Sources[:min(len(v.Sources), len(gone))] {
+		if ev := &v.Sources[i]; ev.Found {
+			ev.Kept = factNames(kept[i].Facts)
+			ev.GoneSince = optional(gone[i])
+			if ev.GoneSince != nil {
+				ev.GoneUntil = optional(kept[i].GoneUntil)
+			}
 		}
 	}
 	v.Weighed = policy.WeighedFacts(p, words, now)

@@ -23,7 +23,8 @@ func devicesCommand() caddycmd.Command {
 Lists devices, or shows all that is known about one of them and which source
 says so. ID is kind:value, such as serial:PF3XYZ12; a bare value is an Entra
 device id. --refresh asks the sources about the device first, and tells which of
-them could not be asked: what those said before stays.
+them could not be asked: what those said before stays. forget ID takes back bad
+news that no source says any more.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			adminFlags(cmd)
@@ -33,6 +34,7 @@ them could not be asked: what those said before stays.
 			cmd.Flags().Bool("refresh", false, "Ask the sources first")
 			cmd.Args = cobra.MaximumNArgs(1)
 			cmd.RunE = runDevices
+			cmd.AddCommand(forgetCommand())
 		},
 	}
 }
@@ -124,6 +126,9 @@ func printDevice(w io.Writer, d *DeviceView) {
 		}
 		if e.GoneSince != nil {
 			said = "had it until " + e.GoneSince.Format(time.RFC3339) + ", its last word counts"
+			if e.GoneUntil != nil {
+				said += " until " + e.GoneUntil.Format(time.RFC3339)
+			}
 		}
 		state := ""
 		if e.Failing {
@@ -132,6 +137,7 @@ func printDevice(w io.Writer, d *DeviceView) {
 		rows = append(rows, []string{"  " + e.Source, said, "confirmed " + firstOf(e.Age, "never"), state})
 	}
 	columns(w, slices.Clip(rows)...)
+	printForgettable(w, d)
 	printRefreshed(w, d.Refreshed)
 	_, _ = io.WriteString(w, policy.ConflictText(d.Weighed))
 	if d.Conflicts > 0 {
