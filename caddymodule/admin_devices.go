@@ -2,10 +2,12 @@ package caddymodule
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/policy"
+	"github.com/gatehouse-project/gatehouse/decision/source"
 )
 
 // DeviceView is one device as the admin API shows it.
@@ -97,20 +99,19 @@ func (a *App) adminDevice(w http.ResponseWriter, id string) error {
 func (a *App) replyDevice(w http.ResponseWriter, key decision.Key, asked []RefreshedSource) error {
 	who := &decision.Identity{Device: decision.DeviceRef{Keys: []decision.Key{key}, Proof: decision.ProofToken}}
 	p, words := a.directory.Weigh(who)
-	if !p.Known() {
+	gone, kept := a.directory.GoneSince(who), a.directory.Kept(who)
+	left := func(k source.Kept) bool { return !k.GoneUntil.IsZero() }
+	if !p.Known() && !slices.ContainsFunc(kept, left) { // the last word of a record that ended counts, too
 		return apiError(http.StatusNotFound, "no source has the device %s", clip(key.Kind+":"+key.Value))
 	}
 	now := time.Now()
 	v := a.deviceView(p, now)
 	v.Refreshed = asked
-	gone, kept := a.directory.GoneSince(who), a.directory.Kept(who)
 	for i := range v.Sources[:min(len(v.Sources), len(gone))] {
-		if ev := &v.Sources[i]; ev.Found {
-			ev.Kept = factNames(kept[i].Facts)
-			ev.GoneSince = optional(gone[i])
-			if ev.GoneSince != nil {
-				ev.GoneUntil = optional(kept[i].GoneUntil)
-			}
+		ev := &v.Sources[i]
+		ev.Kept, ev.GoneSince = factNames(kept[i].Facts), optional(gone[i])
+		if ev.GoneSince != nil {
+			ev.GoneUntil = optional(kept[i].GoneUntil)
 		}
 	}
 	v.Weighed = policy.WeighedFacts(p, words, now)

@@ -250,6 +250,9 @@ func printKept(w io.Writer, s *source.Status) {
 	if s.Gone > 0 {
 		fmt.Fprintf(w, "\nsource %s: devices that it does not list any more, whose last word still counts: %d\n", policy.Visible(s.Name), s.Gone)
 	}
+	if s.Kept+s.Gone > 0 {
+		fmt.Fprintln(w, "devices ID shows it, devices forget ID takes it back where it is wrong")
+	}
 }
 
 func ago(t time.Time) string {
