@@ -181,7 +181,7 @@ func (e *looked) without(t *Table, can keeping) *looked {
 	if t != nil {
 		if row, ok, ambiguous := t.find(e.verdict.Keys[0]); ok && !ambiguous {
 			listed := t.Verdict(int(row))
-			keepFacts(&next.verdict.Device, &listed.Device, can)
+			next.kept = keepFacts(&next.verdict.Device, &listed.Device, can)
 		}
 		t.haunted(&next.verdict, time.Now())
 	}

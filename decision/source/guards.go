@@ -211,6 +211,7 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 				id.add(heldAddition, key, fresh.facts[row])
 				continue
 			}
+			v.Unreadable = fresh.tail(row).unreadable // also what is hidden by what is kept
 			if err := b.add(&v, mark{kept: fresh.keptFields(row)}); err != nil {
 				return nil, nil, err
 			}
@@ -236,6 +237,8 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 			}
 			doubt(&v.Device, &now.Device)
 			kept = old.keptFields(int(before)) &^ differ(old.facts[before], pack(&v.Device))
+		} else {
+			v.Unreadable = fresh.tail(row).unreadable
 		}
 		if err := b.add(&v, mark{held: hold, kept: kept}); err != nil {
 			return nil, nil, err

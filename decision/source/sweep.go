@@ -54,7 +54,7 @@ func (s *Sweep) Kept(v decision.Verdict, facts decision.FactSet) {
 	var kept uint32
 	if facts != 0 {
 		kept = badOf(pack(&v.Device), stickyOf(facts))
-		v.Unreadable &^= factsOf(kept)
+		v.Unreadable |= factsOf(kept) // hidden by what is kept, and there again without it
 	}
 	if err := s.build().add(&v, mark{kept: kept}); err != nil {
 		s.Bad(fmt.Sprintf("device %d", s.devices), err)
