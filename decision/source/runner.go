@@ -41,6 +41,7 @@ type Runner struct {
 	blend    sync.Mutex
 	can      keeping
 	manyGone atomic.Bool // it was logged that there are too many tombstones
+	longNote sync.Once   // logs that the note of the source is too long
 
 	flights  flights
 	slots    chan struct{} // one per look-up in flight
@@ -86,6 +87,8 @@ type journal struct {
 	health    Health
 	dirty     bool      // the table differs from the snapshot
 	saved     time.Time // confirmation that the snapshot carries
+	note      []byte    // that it carries
+	written   time.Time // when it was; zero: by no runner in this process
 }
 
 // pendingTable is a whole sweep that waits for an operator.
