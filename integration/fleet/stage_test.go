@@ -23,6 +23,7 @@ type stage struct {
 	base     string // of the tenant
 	leave    func() // the tenant is gone
 	gateway  *rig.Gateway
+	setup    rig.Setup // of the gateway
 	upstream *rig.Upstream
 	issuer   *rig.Issuer
 	port     int
@@ -81,7 +82,7 @@ func open(t *testing.T, o options) *stage {
 			s.tlsPort, cert, key, replace.Replace(o.TLS), gates.String(), s.upstream.Addr())
 		global = "auto_https disable_redirects"
 	}
-	s.gateway = rig.Start(t, rig.Setup{
+	s.setup = rig.Setup{
 		Compliance: replace.Replace(fmt.Sprintf(`
 		issuer corp %s {
 			jwks file %s
@@ -103,7 +104,8 @@ func open(t *testing.T, o options) *stage {
 		%s`, s.issuer.URL, s.issuer.JWKS, cmp.Or(o.Kind, "entra"), entra, emulator.DefaultTenant, emulator.DefaultClientID, o.Sources, o.Policies)),
 		Sites: sites, Global: global,
 		Env: []string{"CLIENT_SECRET=" + emulator.DefaultSecret, "ADMIN_PASSWORD=" + emulator.AdminPassword},
-	})
+	}
+	s.gateway = rig.Start(t, s.setup)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("gateway:\n%s", s.gateway.Log())
@@ -111,6 +113,16 @@ func open(t *testing.T, o options) *stage {
 	})
 	rig.Eventually(t, time.Minute, "the gateway to have read the tenant", s.ready)
 	return s
+}
+
+// restart stops the gateway, does what between says, and starts it again with the state
+// that it left.
+func (s *stage) restart(between func()) {
+	s.t.Helper()
+	s.gateway.Stop()
+	between()
+	s.setup.Dir = s.gateway.Dir
+	s.gateway = rig.Start(s.t, s.setup)
 }
 
 // ready reports whether every source has been read.
