@@ -63,7 +63,7 @@ func (s *Source) askConnectors(ctx context.Context, d *decoder) (heard bool) {
 		t.connectorsAt = d.now // after any other error the next poll tries again
 	}
 	h.err = err
-	t.hear(d.now)
+	t.hear(s.o.Now()) // not d.now: the answer to a later question may be here
 	if t.silent != before.silent || t.deaf != before.deaf || t.heard != before.heard {
 		// A first listing that is under way has judged some devices already.
 		s.pagedDue = s.pagedDue || !s.lastFull.IsZero() || s.during != nil

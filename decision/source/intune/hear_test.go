@@ -19,15 +19,14 @@ func TestAskAgain(t *testing.T) {
 	}{
 		"503":     {fault: emulator.Fault{Status: http.StatusServiceUnavailable}, after: 90 * time.Second, least: 8, most: 60},
 		"garbage": {fault: emulator.Fault{Kind: emulator.Garbage}, after: 90 * time.Second, least: 8, most: 60},
-		"429":     {fault: emulator.Fault{Kind: emulator.Throttle429}, after: 3 * time.Minute, least: 2, most: 60},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seal(t, func(w *sealed) {
 				repair := w.fail(connectorsRoute, tt.fault)
 				w.begin(Options{})
-				w.pass(5 * time.Minute) // throttled calls make the listing wait too
+				w.pass(time.Minute) // with the waits inside of the first question
 				w.floor("never heard", true)
-				w.pass(5 * time.Minute)
+				w.pass(9 * time.Minute)
 				w.floor("still not heard", true)
 				if n := w.calls(connectorsRoute); n < tt.least || n > tt.most {
 					t.Errorf("asked %d times in ten minutes, want %d to %d", n, tt.least, tt.most)
@@ -45,18 +44,26 @@ func TestAskAgain(t *testing.T) {
 	}
 }
 
-// TestRetryAfter: a wait that the service asks for is kept.
+// TestRetryAfter: a wait that the service asks for is kept, by the listing too.
 func TestRetryAfter(t *testing.T) {
-	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
-		t.Run(http.StatusText(status), func(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault  emulator.Fault
+		wait   time.Duration
+		within time.Duration // of its end
+	}{
+		"429":             {emulator.Fault{Kind: emulator.Throttle429, RetryAfter: "1200", Count: 1}, 20 * time.Minute, 3 * time.Minute},
+		"503":             {emulator.Fault{Status: http.StatusServiceUnavailable, RetryAfter: "1200", Count: 1}, 20 * time.Minute, 3 * time.Minute},
+		"429 without one": {emulator.Fault{Kind: emulator.Throttle429, Count: 5}, 0, 20 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
 			seal(t, func(w *sealed) {
-				w.fail(connectorsRoute, emulator.Fault{Status: status, RetryAfter: "1200", Count: 1})
+				w.fail(connectorsRoute, tt.fault)
 				w.begin(Options{})
-				w.pass(20 * time.Minute)
+				w.pass(tt.wait)
 				if n := w.calls(connectorsRoute); n != 1 {
-					t.Errorf("asked %d times in the 20 minutes to wait", n)
+					t.Errorf("asked %d times in the %s to wait", n, tt.wait)
 				}
-				w.pass(3 * time.Minute)
+				w.pass(tt.within)
 				w.floor("after the wait", false)
 			})
 		})
@@ -98,11 +105,35 @@ func TestNothingToAsk(t *testing.T) {
 // which took some devices for unheard already.
 func TestHeardWhileListing(t *testing.T) {
 	seal(t, func(w *sealed) {
-		w.fail(connectorsRoute, emulator.Fault{Count: 3}) // the tries of one question
-		w.fail(listRoute, emulator.Fault{Kind: emulator.Slow, Delay: 40 * time.Second, Count: 1})
+		w.ms = emulator.New(emulator.Options{Devices: 1500}) // two pages
+		w.fail(connectorsRoute, emulator.Fault{Count: 3})    // the tries of one question
+		w.fail(listRoute, emulator.Fault{Kind: emulator.Slow, Delay: time.Millisecond, Count: 1})
+		w.fail(listRoute, emulator.Fault{Kind: emulator.Slow, Delay: time.Minute, Count: 1})
 		w.begin(Options{})
 		w.pass(5 * time.Minute)
 		w.floor("heard meanwhile", false)
+		if n := w.calls(listRoute); n != 4 {
+			t.Errorf("%d pages were read, want 4", n)
+		}
+	})
+}
+
+// TestLateAnswer: the answer to an earlier question does not replace one to a later.
+func TestLateAnswer(t *testing.T) {
+	seal(t, func(w *sealed) {
+		w.start(Options{})
+		w.fail(connectorsRoute, emulator.Fault{Kind: emulator.Slow, Delay: 30 * time.Second, Count: 1})
+		first, second := w.decoder(), decoder{}
+		ended := make(chan bool)
+		go func() { ended <- w.askConnectors(w.t.Context(), &first) }()
+		w.pass(10 * time.Second)
+		second = w.decoder()
+		if !w.askConnectors(w.t.Context(), &second) || !<-ended {
+			t.Error("not heard")
+		}
+		if at := w.tenant.heardAt; !at.Equal(second.now) {
+			t.Errorf("heard at %s, want %s, not %s", at, second.now, first.now)
+		}
 	})
 }
 

@@ -250,6 +250,9 @@ func TestRecall(t *testing.T) {
 			if got.checkIn != tt.want || got.secureByDefault != tt.secure || got.heard != tt.heard {
 				t.Errorf("%s, secure %s, heard %t; want %s, %s, %t", got.checkIn, got.secureByDefault, got.heard, tt.want, tt.secure, tt.heard)
 			}
+			if ahead := tt.age < 0; got.heardAt.IsZero() != ahead {
+				t.Errorf("heard at %s", got.heardAt)
+			}
 			// What this process read itself is better.
 			read := tenant{checkIn: day, settingsAt: now, heardAt: now, heard: true}
 			before := read
