@@ -142,7 +142,9 @@ func unpack(w uint64, d *decision.Device) {
 }
 
 // compare says whether the news from old to fresh is good, bad or, of
-// different facts, both. Only fields whose bit is in known count.
+// different facts, both. Only fields whose bit is in known count. That it is known by
+// now whether the sensor behind a level speaks, which made a floor of it (see
+// [decision.Device].RiskFloor), is no news about the device.
 func compare(old, fresh uint64, known uint32) (better, worse bool) {
 	if old == fresh {
 		return false, false
@@ -153,6 +155,9 @@ func compare(old, fresh uint64, known uint32) (better, worse bool) {
 			continue
 		}
 		a, b := f.rank[f.in(old)], f.rank[f.in(fresh)]
+		if i == sensorField && f.in(old) == 0 && fields[floorField].in(old) == 1 && b < a {
+			continue
+		}
 		better = better || b < a
 		worse = worse || b > a
 	}

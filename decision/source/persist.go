@@ -1,6 +1,8 @@
 package source
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -25,19 +27,22 @@ func (r *Runner) restore() {
 	if now := time.Now(); s.confirmed.After(now) {
 		s.confirmed = now
 	}
+	r.handNote(s.note)
 	r.state.SetSupplies(s.supplies)
 	r.view.Store(&view{table: s.table, since: decision.Mono(s.confirmed)})
 	r.state.Fail(decision.CauseNotLoaded) // until the first sweep
 	r.state.Restore(s.confirmed)
 	r.mu.Lock()
 	r.journal.confirmed, r.journal.saved = s.confirmed, s.confirmed
+	r.journal.note = slices.Clone(s.note)
 	r.mu.Unlock()
 	r.bump()
 }
 
-// save persists the table after a change. If only its confirmation moved on, it
-// does so now and then, since a crash would else make an old fleet of one that
-// was confirmed a moment ago, and at the end. Errors are logged: the table in memory stays good.
+// save persists the table after a change. If only its confirmation or the source's
+// note moved on, it does so now and then, since a crash would else make an old fleet
+// of one that was confirmed a moment ago, and at the end. Errors are logged: the table
+// in memory stays good.
 func (r *Runner) save(last bool) error {
 	r.saving.Lock()
 	defer r.saving.Unlock()
@@ -45,9 +50,11 @@ func (r *Runner) save(last bool) error {
 	if r.o.Snapshot == nil || v == nil {
 		return nil
 	}
+	now, note := time.Now(), r.note()
 	r.mu.Lock()
 	j := &r.journal
-	due := j.dirty || last && j.confirmed.After(j.saved) || j.confirmed.Sub(j.saved) >= confirmGap
+	due := j.dirty || last && j.confirmed.After(j.saved) || j.confirmed.Sub(j.saved) >= confirmGap ||
+		!bytes.Equal(note, j.note) && (last || now.Sub(j.written) >= confirmGap)
 	confirmed := j.confirmed
 	if due {
 		j.dirty = false
@@ -56,10 +63,9 @@ func (r *Runner) save(last bool) error {
 	if !due {
 		return nil
 	}
-	now := time.Now()
 	heldAt := now.Add(time.Duration(v.table.heldAt - decision.Mono(now)))
 	err := r.protect(func() error {
-		return r.o.Snapshot.Save(encodeSnapshot(savedTable{table: v.table, confirmed: confirmed, supplies: r.state.Supplies()}, heldAt))
+		return r.o.Snapshot.Save(encodeSnapshot(savedTable{table: v.table, confirmed: confirmed, supplies: r.state.Supplies(), note: note}, heldAt))
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,6 +74,6 @@ func (r *Runner) save(last bool) error {
 		r.o.Logger.Error("snapshot not saved", "source", r.o.Name, "error", err)
 		return err
 	}
-	j.saved = confirmed
+	j.saved, j.note, j.written = confirmed, note, now
 	return nil
 }

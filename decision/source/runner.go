@@ -45,6 +45,7 @@ type Runner struct {
 	saving   sync.Mutex // held while the snapshot is written, so that the newest is last
 	can      keeping
 	manyGone atomic.Bool // it was logged that there are too many tombstones
+	longNote sync.Once   // logs that the note of the source is too long
 
 	flights  flights
 	slots    chan struct{} // one per look-up in flight
@@ -90,6 +91,8 @@ type journal struct {
 	health    Health
 	dirty     bool      // the table differs from the snapshot
 	saved     time.Time // confirmation that the snapshot carries
+	note      []byte    // that it carries
+	written   time.Time // when it was; zero: by no runner in this process
 }
 
 // pendingTable is a whole sweep that waits for an operator.

@@ -22,11 +22,12 @@ type SnapshotStore interface {
 // The format of a snapshot. A release reads its own version and the one before:
 // a change of the packed row that only adds fields at the end keeps the version,
 // because rows carry their length; any other change raises snapshotVersion, and
-// snapshotOldest follows one behind.
+// snapshotOldest follows one behind. Version 2 has a note behind the users.
 const (
 	snapshotMagic   = "GHST"
-	snapshotVersion = 1
+	snapshotVersion = 2
 	snapshotOldest  = 1
+	snapshotNoted   = 2               // the first version with a note
 	snapshotFuture  = 5 * time.Minute // a confirmation this far ahead is a clock's error
 )
 
@@ -42,6 +43,7 @@ type savedTable struct {
 	table     *Table
 	confirmed time.Time
 	supplies  decision.FactSet
+	note      []byte // of a [Noter], at most MaxNote bytes; empty: none
 }
 
 // encodeSnapshot writes a table row by row. Ages are stored as wall-clock times.
@@ -104,7 +106,7 @@ func encodeSnapshot(s savedTable, heldAt time.Time) []byte {
 			b = append(binary.AppendUvarint(b, uint64(len(blob))), blob...)
 		}
 	}
-	return b
+	return append(binary.AppendUvarint(b, uint64(len(s.note))), s.note...)
 }
 
 // withKept returns a packed row with the fields that are kept in its tail.
@@ -125,9 +127,10 @@ func decodeSnapshot(body []byte, capacity int) (savedTable, error) {
 	if string(c.take(4)) != snapshotMagic {
 		return savedTable{}, fmt.Errorf("%w: not a snapshot of a source", ErrSnapshotCorrupt)
 	}
+	var version uint16
 	if v := c.take(2); v != nil {
-		if n := binary.LittleEndian.Uint16(v); n < snapshotOldest || n > snapshotVersion {
-			return savedTable{}, fmt.Errorf("%w: %d", ErrSnapshotVersion, n)
+		if version = binary.LittleEndian.Uint16(v); version < snapshotOldest || version > snapshotVersion {
+			return savedTable{}, fmt.Errorf("%w: %d", ErrSnapshotVersion, version)
 		}
 	}
 	s := savedTable{confirmed: time.Unix(0, int64(c.uint64()))}
@@ -165,7 +168,10 @@ func decodeSnapshot(body []byte, capacity int) (savedTable, error) {
 			return savedTable{}, fmt.Errorf("%w: %w", ErrSnapshotCorrupt, err)
 		}
 	}
-	if c.short || len(c.b) != 0 {
+	if version >= snapshotNoted {
+		s.note = c.bytes()
+	}
+	if c.short || len(c.b) != 0 || len(s.note) > MaxNote {
 		return savedTable{}, fmt.Errorf("%w: it ends early or late", ErrSnapshotCorrupt)
 	}
 	t, err := b.Build()

@@ -22,7 +22,7 @@ func encoded(t testing.TB, n int) []byte {
 		t.Fatal(err)
 	}
 	confirmed := time.Unix(1_700_000_000, 5)
-	return encodeSnapshot(savedTable{table: table, confirmed: confirmed, supplies: decision.Facts(decision.FactRisk)}, confirmed)
+	return encodeSnapshot(savedTable{table: table, confirmed: confirmed, supplies: decision.Facts(decision.FactRisk), note: []byte("a note")}, confirmed)
 }
 
 func TestSnapshotRoundTrip(t *testing.T) {
@@ -32,6 +32,9 @@ func TestSnapshotRoundTrip(t *testing.T) {
 	}
 	if !got.confirmed.Equal(time.Unix(1_700_000_000, 5)) || got.supplies != decision.Facts(decision.FactRisk) {
 		t.Errorf("confirmed %v, supplies %b", got.confirmed, got.supplies)
+	}
+	if string(got.note) != "a note" {
+		t.Errorf("note %q", got.note)
 	}
 	if got.table.Len() != 50 || got.table.Users() != 1 {
 		t.Fatalf("%d devices, %d users", got.table.Len(), got.table.Users())
@@ -135,6 +138,9 @@ func FuzzSnapshot(f *testing.F) {
 		again, err := decodeSnapshot(encodeSnapshot(s, time.Now()), 100)
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
+		}
+		if len(s.note) > MaxNote || !bytes.Equal(again.note, s.note) {
+			t.Fatalf("a note of %d bytes became one of %d", len(s.note), len(again.note))
 		}
 		if again.table.keptRows != s.table.keptRows || (again.table.gone == nil) != (s.table.gone == nil) ||
 			s.table.gone != nil && again.table.gone.Len() != s.table.gone.Len() {

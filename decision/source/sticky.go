@@ -29,7 +29,7 @@ var sticky = func() (bits uint32) {
 	return bits
 }()
 
-var riskField, floorField = fieldNamed("risk"), fieldNamed("risk_floor")
+var riskField, floorField, sensorField = fieldNamed("risk"), fieldNamed("risk_floor"), fieldNamed("sensor")
 
 func fieldNamed(name string) int {
 	return slices.IndexFunc(fields, func(f field) bool { return f.name == name })

@@ -23,7 +23,7 @@ type stage struct {
 	base     string // of the tenant
 	leave    func() // the tenant is gone
 	gateway  *rig.Gateway
-	setup    rig.Setup
+	setup    rig.Setup // of the gateway
 	upstream *rig.Upstream
 	issuer   *rig.Issuer
 	port     int
@@ -125,6 +125,16 @@ func (s *stage) crash() {
 	s.setup.Dir = s.gateway.Dir
 	s.gateway = rig.Start(s.t, s.setup)
 	rig.Eventually(s.t, time.Minute, "the gateway to have read the tenant again", s.ready)
+}
+
+// restart stops the gateway, does what between says, and starts it again with the state
+// that it left.
+func (s *stage) restart(between func()) {
+	s.t.Helper()
+	s.gateway.Stop()
+	between()
+	s.setup.Dir = s.gateway.Dir
+	s.gateway = rig.Start(s.t, s.setup)
 }
 
 // ready reports whether every source has been read.

@@ -27,7 +27,7 @@ func (s *Source) export(ctx context.Context, p *pass) (mode string, err error) {
 	if err := s.changes(ctx, p); err != nil {
 		return modeExport, err
 	}
-	s.readSettings(ctx)
+	s.readSettings(ctx, p.now)
 	file, err := s.runExport(ctx)
 	var b *source.Builder
 	if err == nil {

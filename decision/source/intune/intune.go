@@ -62,16 +62,19 @@ const (
 	overlap         = 5 * time.Minute  // of two polls: clocks differ, and records become visible late
 	connectorsAge   = 15 * time.Minute // how often connectors are read
 	connectorsTrust = 24 * time.Hour   // so long, what was read of them last counts
+	settingsTrust   = 24 * time.Hour   // so long, settings that an earlier process read may be laxer than the default
 	barredFor       = 15 * time.Minute // what lacks a permission waits so long
 	pagedEvery      = 24 * time.Hour   // exports never replace all paged listings
 	clockSkew       = 5 * time.Minute  // between the service and the gateway
 	futureLimit     = 24 * time.Hour   // a later date that a device gave is a wrong clock
 	defaultCheckIn  = 30 * 24 * time.Hour
+	maxCheckInDays  = 365
 )
 
 // Source is Intune as a point of information. It lists its devices and can be
 // asked for one by Intune id, Entra device id or serial number. It has no
-// goroutine and is safe for concurrent use.
+// goroutine, but Watch asks for what a Sync could not read, and is safe for
+// concurrent use.
 type Source struct {
 	o Options
 
@@ -89,8 +92,8 @@ type Source struct {
 	during map[decision.Key]*decision.Verdict
 	// fullDue and pagedDue ask for a complete listing, and for one that is paged.
 	fullDue, pagedDue bool
-	// askedConnectors is true once connectors were asked for.
-	askedConnectors bool
+	hearing           hearing
+	notes             notes
 	// skipFailing is true while noncompliant devices are too many to poll.
 	skipFailing                     bool
 	lastFull, lastPaged, lastListed time.Time
@@ -137,6 +140,7 @@ func New(o Options) (*Source, error) {
 		o: o, tenant: tenant{checkIn: defaultCheckIn},
 		reasons: reasons{due: map[string]time.Time{}, done: map[string]time.Time{}},
 		proofs:  proofs{known: map[string]proof{}, pending: map[string]bool{}},
+		hearing: hearing{unheard: make(chan struct{}, 1)},
 	}
 	if o.Protection || o.Attestation {
 		s.healths = healths{}

@@ -33,6 +33,9 @@ func (s *Source) lookup(ctx context.Context, key decision.Key) (v decision.Verdi
 	own := s.decoder()
 	d := &own
 	defer func() { s.addOdd(d) }()
+	if err := s.adopt(ctx, d.now); err != nil {
+		return v, err
+	}
 	s.firstConnectors(ctx, d)
 	switch key.Kind {
 	case decision.KindIntune:

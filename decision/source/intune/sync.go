@@ -47,6 +47,9 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 		return err
 	}
 	p := &pass{decoder: s.decoder(), sweep: sweep}
+	if err := s.adopt(ctx, p.now); err != nil {
+		return fmt.Errorf("intune: %w", err)
+	}
 	s.readConnectors(ctx, &p.decoder)
 	mode := s.begin(p)
 	var err error
@@ -149,7 +152,7 @@ func (s *Source) assess(v *decision.Verdict, now time.Time) {
 
 // page lists everything, page by page.
 func (s *Source) page(ctx context.Context, p *pass) error {
-	s.readSettings(ctx)
+	s.readSettings(ctx, p.now)
 	b := source.NewBuilder(0)
 	row := 0
 	_, err := s.o.Client.Pages(ctx, listRequest(""), func(raw json.RawMessage) error {

@@ -17,6 +17,8 @@ type tenant struct {
 	checkIn time.Duration
 	// secureByDefault is No if a device without a policy counts as compliant.
 	secureByDefault decision.Tri
+	// settingsAt is when these two were read; zero: never.
+	settingsAt time.Time
 	// silent are the platforms with a threat defense connector that does not
 	// respond; the unknown platform stands for any.
 	silent [decision.NumPlatforms]bool
@@ -79,16 +81,18 @@ func (t *tenant) judge(v *decision.Verdict, now time.Time) {
 }
 
 // readSettings reads the tenant's compliance settings. Without them the last
-// known ones count, and at first the service's own defaults.
-func (s *Source) readSettings(ctx context.Context) {
+// known ones count, also those of an earlier process (see note), and at first the
+// service's own defaults.
+func (s *Source) readSettings(ctx context.Context, now time.Time) {
 	t, err := s.settings(ctx)
 	if err != nil {
 		s.refused("settings", err)
 		return
 	}
 	s.once("settings", nil)
+	s.nameTenant(ctx)
 	s.mu.Lock()
-	s.tenant.checkIn, s.tenant.secureByDefault = t.checkIn, t.secureByDefault
+	s.tenant.checkIn, s.tenant.secureByDefault, s.tenant.settingsAt = t.checkIn, t.secureByDefault, now
 	s.mu.Unlock()
 }
 
@@ -115,155 +119,10 @@ func parseSettings(body []byte) (t tenant, err error) {
 		return t, errors.New("answer has no readable compliance settings")
 	}
 	t = tenant{checkIn: defaultCheckIn, secureByDefault: wire.Settings.SecureByDefault.is}
-	if d := wire.Settings.CheckinDays; d >= 1 && d <= 365 {
+	if d := wire.Settings.CheckinDays; d >= 1 && d <= maxCheckInDays {
 		t.checkIn = time.Duration(d) * 24 * time.Hour
 	}
 	return t, nil
-}
-
-// connector is a Graph mobileThreatDefenseConnector.
-type connector struct {
-	ID        text `json:"id"`
-	State     text `json:"partnerState"`
-	Heartbeat text `json:"lastHeartbeatDateTime"`
-	Days      days `json:"partnerUnresponsivenessThresholdInDays"`
-	Android   flag `json:"androidEnabled"`
-	IOS       flag `json:"iosEnabled"`
-	Windows   flag `json:"windowsEnabled"`
-	Mac       flag `json:"macEnabled"`
-}
-
-// silent reports whether the partner stopped talking to Intune.
-func (c *connector) silent(d *decoder) bool {
-	switch fold(c.State.s) {
-	case "unresponsive":
-		return true
-	case "enabled":
-		at, ok := d.date("lastHeartbeatDateTime", c.Heartbeat)
-		if at.After(d.now.Add(futureLimit)) {
-			d.odd("lastHeartbeatDateTime", "in the future")
-			ok = false
-		}
-		if c.Days.wrong {
-			d.odd("partnerUnresponsivenessThresholdInDays", "wrong type")
-			return true // only this partner: nobody knows how long it may be silent
-		}
-		return !ok || !at.IsZero() && c.Days.n > 0 && d.now.Sub(at) > time.Duration(c.Days.n)*24*time.Hour
-	}
-	return false
-}
-
-// partnerWords say whether a connector in a state (Graph
-// mobileThreatPartnerTenantState) may bring levels.
-var partnerWords = map[string]decision.Tri{
-	"enabled": decision.Yes, "unresponsive": decision.Yes,
-	"unavailable": decision.No, "available": decision.No, "notsetup": decision.No, "error": decision.No,
-}
-
-// connectorStates is what the list of connectors says about each platform.
-type connectorStates struct {
-	silent, on, alive [decision.NumPlatforms]bool
-}
-
-// add reads one connector. Only one that is enabled, or was until it fell silent,
-// brings levels; one without a word about a platform may bring them for it.
-func (s *connectorStates) add(d *decoder, raw []byte) error {
-	var c connector
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return errors.New("connector cannot be read")
-	}
-	if word(d, partnerWords, "partnerState", c.State) != decision.Yes {
-		return nil
-	}
-	silent := c.silent(d)
-	for p := range decision.NumPlatforms {
-		var serves flag
-		switch p {
-		case decision.Android:
-			serves = c.Android
-		case decision.IOS:
-			serves = c.IOS
-		case decision.Windows:
-			serves = c.Windows
-		case decision.MacOS:
-			serves = c.Mac
-		case decision.PlatformUnknown, decision.Linux, decision.ChromeOS, decision.NumPlatforms:
-		}
-		s.on[p] = s.on[p] || serves.is != decision.No
-		if !silent {
-			s.alive[p] = s.alive[p] || serves.is != decision.No && !serves.wrong
-			continue
-		}
-		s.silent[p] = s.silent[p] || serves.is == decision.Yes
-		s.silent[decision.PlatformUnknown] = s.silent[decision.PlatformUnknown] || serves.is == decision.Yes
-	}
-	return nil
-}
-
-// done says which platforms nobody serves (deaf), and for which one of those that do
-// fell silent, or all that may.
-func (s *connectorStates) done() (silent, deaf [decision.NumPlatforms]bool) {
-	for p := range s.on {
-		silent[p] = s.silent[p] || s.on[p] && !s.alive[p]
-		deaf[p] = !s.on[p]
-	}
-	return silent, deaf
-}
-
-func connectorsRequest() msgraph.Request {
-	return msgraph.Request{Endpoint: msgraph.IntuneConfig, Path: "/v1.0/deviceManagement/mobileThreatDefenseConnectors", Priority: "Low"}
-}
-
-// readConnectors reads the threat defense connectors every 15 minutes, or with every
-// complete listing where that is more often. If a connector is switched, falls silent or
-// speaks again, or it becomes unclear whether they do, every device must be read anew.
-func (s *Source) readConnectors(ctx context.Context, d *decoder) {
-	now := d.now
-	s.mu.Lock()
-	age := now.Sub(s.tenant.connectorsAt)
-	s.askedConnectors = true
-	s.mu.Unlock()
-	if age >= 0 && age < min(connectorsAge, s.o.FullSweep) {
-		return
-	}
-	var states connectorStates
-	_, err := s.o.Client.Pages(ctx, connectorsRequest(), func(raw json.RawMessage) error { return states.add(d, raw) })
-	if err != nil {
-		s.refused("connectors", err)
-	} else {
-		s.once("connectors", nil)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := s.tenant
-	t := &s.tenant
-	if err == nil {
-		t.silent, t.deaf = states.done()
-		t.heardAt = now
-	}
-	if err == nil || kindOf(err) == msgraph.KindPermission {
-		t.connectorsAt = now // after any other error the next poll tries again
-	}
-	heardFor := now.Sub(t.heardAt)
-	t.heard = !t.heardAt.IsZero() && heardFor >= 0 && heardFor < connectorsTrust
-	if t.silent != before.silent || t.deaf != before.deaf || t.heard != before.heard {
-		s.pagedDue = s.pagedDue || !s.lastFull.IsZero()
-	}
-}
-
-// firstConnectors reads the connectors for the first look-up, if that comes before the
-// first listing: without them no risk level meets a limit.
-func (s *Source) firstConnectors(ctx context.Context, d *decoder) {
-	s.mu.Lock()
-	asked := s.askedConnectors
-	s.askedConnectors = true
-	s.mu.Unlock()
-	if asked {
-		return
-	}
-	half, cancel := background(ctx) // the device is the question
-	defer cancel()
-	s.readConnectors(half, d)
 }
 
 // kindOf tells what a failed call means.
