@@ -157,10 +157,11 @@ func (r *Runner) cached(key decision.Key) (*looked, bool) {
 	return entry, result == cache.Hit
 }
 
-// renewSoon asks for a verdict again, in the background, once it is older than
-// the poll interval. A source that lists its devices renews by its sweeps.
+// renewSoon asks for a verdict again, in the background, once it would be older than
+// the poll interval at the next look. A source that lists its devices renews by its
+// sweeps.
 func (r *Runner) renewSoon(key decision.Key, entry *looked) {
-	if r.syncer != nil || decision.Mono(time.Now())-entry.verdict.Confirmed < int64(r.o.Poll) {
+	if r.syncer != nil || decision.Mono(time.Now())-entry.verdict.Confirmed < int64(r.o.Poll-r.lookGap()) {
 		return
 	}
 	_, _ = r.launch(key) // if the limits forbid it now, the next request asks again

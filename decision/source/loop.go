@@ -113,7 +113,7 @@ func (r *Runner) followUp(ctx context.Context) (news bool) {
 func (r *Runner) renewLoop(ctx context.Context) error {
 	renewed := time.NewTicker(renewGap)
 	defer renewed.Stop()
-	due := time.NewTicker(max(r.o.Poll/4, renewGap))
+	due := time.NewTicker(r.lookGap())
 	defer due.Stop()
 	for {
 		select {
@@ -131,6 +131,9 @@ func (r *Runner) renewLoop(ctx context.Context) error {
 	}
 }
 
+// lookGap is the time between two looks at verdicts that a source is only asked for.
+func (r *Runner) lookGap() time.Duration { return max(r.o.Poll/4, renewGap) }
+
 // nextSync is the time to the next sweep.
 func (r *Runner) nextSync() time.Duration {
 	r.mu.Lock()
@@ -145,12 +148,13 @@ func (r *Runner) nextSync() time.Duration {
 	return r.spread()
 }
 
-// spread is the time to the next poll, a little more or less.
+// spread is the time to the next poll: up to a fifth less, so that reading it is over
+// within the poll as a rule.
 func (r *Runner) spread() time.Duration {
 	if r.o.Poll < time.Minute && !r.o.Remote {
 		return r.o.Poll // a check on this machine: no herd to avoid
 	}
-	return r.o.Poll + time.Duration((rand.Float64()-0.5)*0.2*float64(r.o.Poll))
+	return r.o.Poll - time.Duration(rand.Float64()*0.2*float64(r.o.Poll))
 }
 
 // Bounds of what outlast adds to a wait.

@@ -13,7 +13,7 @@ type evidence struct {
 	source string        // its lines; {poll} is replaced
 	kind   string        // of the device id in tokens; default entra
 	least  time.Duration // the shortest poll that the source allows
-	asked  bool          // it lists nothing: poll is the age at which it is asked again
+	asked  bool          // it lists nothing: poll is the age that its answers may have
 	facts  []fact
 }
 

@@ -151,10 +151,9 @@ func outage(t *testing.T, s *subject, f fault) {
 
 	mend := f.cut(tn, s)
 	began := time.Now()
-	// Ten per cent of spread, a poll with its own ten per cent before the failure, and
-	// a request each minute.
+	// Ten per cent of spread, a poll before the failure, and a request each minute.
 	const window = maxAge + staleIfError
-	sure, over := window*9/10-poll*11/10-time.Minute, f.late+window*11/10+time.Minute
+	sure, over := window*9/10-poll-time.Minute, f.late+window*11/10+time.Minute
 	ended := time.Duration(0)
 	for i := 0; time.Since(began) < over+time.Hour; i++ {
 		time.Sleep(time.Minute)
