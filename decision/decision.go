@@ -122,12 +122,15 @@ func (d *Decision) Has(r Reason) bool {
 }
 
 // add records a finding once: the same reason and parameter from a second
-// requirement only raises the effect.
+// requirement only raises the effect. Where nobody can rule out a hard stop, the line
+// that asks for the same fact is named.
 func (d *Decision) add(f Finding) {
 	for i := range d.Findings {
 		if g := &d.Findings[i]; g.Reason == f.Reason && g.Param == f.Param {
 			if f.Effect > g.Effect {
 				g.Effect, g.Requirement, g.Exempt = f.Effect, f.Requirement, f.Exempt
+			} else if g.Requirement == nil && f.Reason == FactUnknown {
+				g.Requirement = f.Requirement
 			}
 			return
 		}

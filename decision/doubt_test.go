@@ -64,6 +64,8 @@ func TestRiskFloor(t *testing.T) {
 		{"somebody else is sure of less", []Device{risk(LevelNone, false), risk(LevelLow, true)}, LevelLow, Allow},
 		{"the worst counts all the same", []Device{risk(LevelMedium, true), risk(LevelNone, false)}, LevelLow, Block},
 		{"somebody else is sure of more", []Device{risk(LevelLow, true), risk(LevelMedium, false)}, LevelMedium, Allow},
+		{"a level that is kept for one that nobody can read", []Device{{Risk: LevelMedium, RiskFloor: true, Unreadable: Facts(FactRisk)}, risk(LevelNone, false)}, LevelMedium, Block},
+		{"the same, the other way round", []Device{risk(LevelNone, false), {Risk: LevelMedium, RiskFloor: true, Unreadable: Facts(FactRisk)}}, LevelMedium, Block},
 		{"nobody is sure", []Device{risk(LevelLow, true), risk(LevelNone, true)}, LevelLow, Block},
 	}
 	for _, tt := range tests {

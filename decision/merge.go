@@ -286,9 +286,7 @@ func (p *Posture) mergeUser(u *UserRecord, from uint8) {
 		have.UPN = u.UPN
 	}
 	merge(p, FactUserEnabled, &have.Enabled, u.Enabled, from, RuleWorst.when(u.Enabled == No))
-	if u.Risk != LevelUnknown {
-		have.RiskFloor = u.RiskFloor && (have.RiskFloor || have.Risk == LevelUnknown)
-	}
+	have.RiskFloor = have.RiskFloor || u.RiskFloor // nobody watches an account so that others only add
 	merge(p, FactUserRisk, &have.Risk, u.Risk, from, RuleWorst.when(u.Risk > have.Risk))
 	if u.Compromised == Yes || have.Compromised == Unknown {
 		have.Compromised = u.Compromised

@@ -94,6 +94,23 @@ func TestUnreadableStops(t *testing.T) {
 	}
 }
 
+// TestUnreadableStopNamesTheLine: whoever asks why finds the line that asks for the same.
+func TestUnreadableStopNamesTheLine(t *testing.T) {
+	s := newScene(time.Now(), require(RequireNotJailbroken))
+	s.verdict.Jailbroken, s.verdict.Platform, s.verdict.Unreadable = Unknown, IOS, Facts(FactJailbroken)
+	if d := s.decide(); len(d.Findings) != 1 || d.Findings[0].Requirement == nil {
+		t.Errorf("%+v", d.Findings)
+	}
+	s.policy.Requirements = append(s.policy.Requirements, Requirement{Kind: RequireNotJailbroken, ElseWarn: true})
+	if d := s.decide(); len(d.Findings) != 1 || d.Findings[0].Requirement != &s.policy.Requirements[0] {
+		t.Errorf("not the first of two lines: %+v", d.Findings)
+	}
+	s.verdict.Jailbroken, s.verdict.Unreadable = Yes, 0
+	if d := s.decide(); len(d.Findings) != 1 || d.Findings[0].Requirement != nil {
+		t.Errorf("a hard stop has no line: %+v", d.Findings)
+	}
+}
+
 // TestUnreadableUser: what a source says of a user and nobody can read is not filled
 // with another one's good news, and bad news stays.
 func TestUnreadableUser(t *testing.T) {
@@ -119,6 +136,12 @@ func TestUnreadableUser(t *testing.T) {
 		}
 		if p := with(UserRecord{UPN: "a", Enabled: No, Risk: LevelHigh, Compromised: Yes}); p.User.Enabled != No || p.User.Compromised != Yes || p.Value(FactUserRisk) != "at_least_high" {
 			t.Errorf("%s bad news: %+v", order, p.User)
+		}
+	}
+	kept := UserRecord{UPN: "a", Risk: LevelMedium, RiskFloor: true}
+	for _, p := range []*Posture{merged(kept, UserRecord{UPN: "a", Risk: LevelNone}), merged(UserRecord{UPN: "a", Risk: LevelNone}, kept)} {
+		if p.Value(FactUserRisk) != "at_least_medium" {
+			t.Errorf("a level that is kept becomes %s beside another source", p.Value(FactUserRisk))
 		}
 	}
 	for level, want := range map[Level]string{

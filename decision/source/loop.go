@@ -82,13 +82,14 @@ func (r *Runner) loop(ctx context.Context) error {
 			return ctx.Err()
 		}
 		err := r.SyncNow(ctx) // already in the journal, the log and the state
+		done := time.Now()
 		if news := err == nil && r.followUp(ctx); news && !early {
 			early = true // one such sweep between two of the schedule
 			next.Reset(wakeGap)
 			continue
 		}
 		early = false
-		next.Reset(r.nextSync())
+		next.Reset(r.nextSync() - time.Since(done)) // what follows up takes nothing from the poll
 	}
 }
 

@@ -45,6 +45,11 @@ func factsOf(bits uint32) (s decision.FactSet) {
 	return s
 }
 
+// tellingFacts returns the facts of kept fields that are not unreadable any more: a word
+// that is kept tells them. A level that is kept is only the least that the risk is, so
+// that it cannot be read still counts.
+func tellingFacts(kept uint32) decision.FactSet { return factsOf(kept &^ (1 << riskField)) }
+
 // keeping says what a source keeps: of facts that it can report at all. Who takes a
 // wrong mapping out of a configuration is rid of what it said.
 type keeping struct {
@@ -124,7 +129,7 @@ func keepFacts(d, old *decision.Device, can keeping) (changed bool) {
 		return false
 	}
 	unpack(word, d)
-	d.Unreadable &^= factsOf(kept)
+	d.Unreadable &^= tellingFacts(kept)
 	if kept&(1<<complianceField) != 0 {
 		d.GraceUntil, d.Settings = old.GraceUntil, old.Settings
 	}

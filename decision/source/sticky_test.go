@@ -97,7 +97,7 @@ func TestKeptLevelIsAFloor(t *testing.T) {
 	if !keepFacts(&d, &old, keepAll) || d.Risk != decision.LevelMedium || !d.RiskFloor {
 		t.Errorf("kept %s, floor %t", d.Risk, d.RiskFloor)
 	}
-	if d.Unreadable != decision.Facts(decision.FactOS) {
+	if d.Unreadable != decision.Facts(decision.FactOS, decision.FactRisk) { // it may be worse than what is kept
 		t.Errorf("unreadable %b", d.Unreadable)
 	}
 	low := decision.Device{Risk: decision.LevelLow}

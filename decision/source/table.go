@@ -153,7 +153,7 @@ func (t *Table) restore(row int) (decision.Verdict, tail) {
 	l := c.tail()
 	v.Unreadable = l.unreadable
 	if v.Unreadable != 0 { // a fact whose last word is kept is known
-		v.Unreadable &^= factsOf(t.keptFields(row))
+		v.Unreadable &^= tellingFacts(t.keptFields(row))
 	}
 	if t.Held(row) {
 		v.Confirmed = t.heldAt

@@ -83,6 +83,9 @@ func emit(users bool, r *result, to sink) (err error) {
 	}()
 	switch {
 	case r.err != nil:
+		if users && (r.user.ObjectID != "" || r.user.UPN != "") {
+			to.user(r.user)
+		}
 		return r.err
 	case users:
 		to.user(r.user)
@@ -313,45 +316,65 @@ func (d *document) wrong(what string) error {
 	return fmt.Errorf("byte %d: %w", d.offset+int64(d.pos), &syntaxError{d.pos, what})
 }
 
-// decodeUser reads one element of "users". A word that is neither yes nor no makes a
-// fact unreadable and not the record bad, as without the record nothing would stop the
-// user.
+// decodeUser reads one element of "users". A value that is none makes a fact
+// unreadable and not the record bad. Of a bad record the ids are left, and nothing can
+// be read of its user: without the record nothing would stop them.
 func decodeUser(raw string) (u decision.UserRecord, supplies decision.FactSet, odd oddities, err error) {
 	seen := map[string]bool{}
+	var bad error
 	err = members(value(raw), func(name string, v value) error {
-		if seen[name] {
-			return errTwice
+		if err := readUser(&u, &supplies, &odd, name, v, seen[name]); err != nil && bad == nil {
+			bad = fmt.Errorf("%s: %w", excerpt(name), err)
 		}
 		seen[name] = true
-		switch name {
-		case "id":
-			return v.set(&u.ObjectID, userID)
-		case "upn":
-			return v.set(&u.UPN, userName)
-		case "enabled":
-			supplies |= decision.Facts(decision.FactUserEnabled)
-			return odd.note(labelUserEnabled, v.userTri(&u.Enabled))
-		case "risk":
-			supplies |= decision.Facts(decision.FactUserRisk)
-			s, err := v.text(false)
-			if err == nil {
-				err = odd.note(labelUserRisk, enum(&u.Risk, levelWords, strings.TrimSpace(s)))
-			}
-			return err
-		case "compromised":
-			supplies |= decision.Facts(decision.FactUserRisk)
-			return odd.note(labelUserCompromised, v.userTri(&u.Compromised))
-		}
-		return errUnknownMember
+		return nil
 	})
-	if odd.has(labelUserEnabled) {
-		u.Unreadable |= decision.Facts(decision.FactUserEnabled)
+	switch {
+	case err != nil:
+		return decision.UserRecord{}, 0, 0, err
+	case u.ObjectID == "" && u.UPN == "":
+		if bad == nil {
+			bad = errors.New("user has neither id nor upn")
+		}
+	case bad != nil:
+		u.Enabled, u.Risk, u.Compromised = decision.Unknown, decision.LevelUnknown, decision.Unknown
+		u.Unreadable = decision.Facts(decision.FactUserEnabled, decision.FactUserRisk)
+	default:
+		if odd.has(labelUserEnabled) {
+			u.Unreadable |= decision.Facts(decision.FactUserEnabled)
+		}
+		if odd.has(labelUserRisk) || odd.has(labelUserCompromised) {
+			u.Unreadable |= decision.Facts(decision.FactUserRisk)
+		}
 	}
-	if odd.has(labelUserRisk) || odd.has(labelUserCompromised) {
-		u.Unreadable |= decision.Facts(decision.FactUserRisk)
+	return u, supplies, odd, bad
+}
+
+// readUser takes over one member; again says that it was there before.
+func readUser(u *decision.UserRecord, supplies *decision.FactSet, odd *oddities, name string, v value, again bool) error {
+	if again {
+		return errTwice
 	}
-	if err == nil && u.ObjectID == "" && u.UPN == "" {
-		err = errors.New("user has neither id nor upn")
+	switch name {
+	case "id":
+		return v.set(&u.ObjectID, userID)
+	case "upn":
+		return v.set(&u.UPN, userName)
+	case "enabled":
+		*supplies |= decision.Facts(decision.FactUserEnabled)
+		return odd.note(labelUserEnabled, v.userTri(&u.Enabled))
+	case "risk":
+		*supplies |= decision.Facts(decision.FactUserRisk)
+		s, err := v.text(false)
+		if err == nil {
+			err = enum(&u.Risk, levelWords, strings.TrimSpace(s))
+		} else {
+			err = errUnlisted
+		}
+		return odd.note(labelUserRisk, err)
+	case "compromised":
+		*supplies |= decision.Facts(decision.FactUserRisk)
+		return odd.note(labelUserCompromised, v.userTri(&u.Compromised))
 	}
-	return u, supplies, odd, err
+	return errUnknownMember
 }

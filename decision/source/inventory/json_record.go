@@ -265,13 +265,13 @@ func (v value) set(to *string, parse func(string) (string, error)) error {
 	return err
 }
 
-// userTri reads a yes or no about a user; a text that is neither is errUnlisted.
+// userTri reads a yes or no about a user; anything else is errUnlisted.
 func (v value) userTri(to *decision.Tri) error {
 	s, err := v.text(true)
-	if err != nil {
-		return err
+	if err == nil {
+		*to, err = parseTri(strings.TrimSpace(s))
 	}
-	if *to, err = parseTri(strings.TrimSpace(s)); err != nil {
+	if err != nil {
 		return errUnlisted
 	}
 	return nil

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -58,6 +59,11 @@ func (c *collected) golden() []byte {
 			fmt.Fprintf(&b, "unreadable: %s: %s\n", d.Keys[0].Value, strings.Join(names(d.Unreadable), " "))
 		}
 	}
+	for i := range c.users {
+		if u := &c.users[i]; u.Unreadable != 0 {
+			fmt.Fprintf(&b, "unreadable: %s: %s\n", cmp.Or(u.ObjectID, u.UPN), strings.Join(names(u.Unreadable), " "))
+		}
+	}
 	if !c.found.generated.IsZero() {
 		fmt.Fprintf(&b, "generated: %s\n", c.found.generated.Format(time.RFC3339))
 	}
@@ -99,6 +105,9 @@ func TestGolden(t *testing.T) {
 			}
 			for i := range c.devices { // what cannot be read cannot be written either
 				c.devices[i].Unreadable = 0
+			}
+			for i := range c.users {
+				c.users[i].Unreadable = 0
 			}
 			if !reflect.DeepEqual(again.devices, c.devices) || !reflect.DeepEqual(again.users, c.users) {
 				t.Error("devices or users changed on the way through WriteJSON")

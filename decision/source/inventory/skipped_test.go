@@ -127,7 +127,7 @@ func TestUnlistedValuesOfJSON(t *testing.T) {
 		"user":         {`"devices":[],"users":[{"upn":"a","risk":"low"},{"upn":"b","risk":" hgih "}]`, "user_risk 1 (unknown value, first in user 2 at byte 60)", 0},
 		"enabled":      {`"devices":[],"users":[{"upn":"a","enabled":"perhaps"},{"upn":"b","enabled":false}]`, "user_enabled 1 (unknown value, first in user 1 at byte 35)", 0},
 		"compromised":  {`"devices":[],"users":[{"upn":"a","compromised":"perhaps"}]`, "user_compromised 1 (unknown value, first in user 1 at byte 35)", 0},
-		"a number":     {`"devices":[],"users":[{"upn":"a","enabled":7},{"upn":"b","enabled":[]}]`, "", 2},
+		"a number":     {`"devices":[],"users":[{"upn":"a","enabled":7},{"upn":"b","enabled":[]}]`, "user_enabled 2 (unknown value, first in user 1 at byte 35)", 0},
 		"hidden":       {`"devices":[],"users":[{"upn":"a","risk":"hidden"},{"upn":"b","risk":" "},{"upn":"c","risk":null}]`, "", 0},
 		"settings":     {`"devices":[{"ids":{"asset":"a"},"settings":` + settings(decision.MaxSettings) + `}]`, "", 0},
 		"too many":     {`"devices":[{"ids":{"asset":"a"},"settings":` + settings(decision.MaxSettings+1) + `}]`, "settings 1 (too many, first in device 1 at byte 24)", 0},

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/gatehouse-project/gatehouse/decision"
@@ -84,11 +85,21 @@ func TestUnreadableUsers(t *testing.T) {
 		`"enabled":"unknown"`:                 {},
 		`"enabled":"perhaps","risk":"low"`:    {Risk: decision.LevelLow, Unreadable: decision.Facts(decision.FactUserEnabled)},
 		`"compromised":"perhaps"`:             {Unreadable: decision.Facts(decision.FactUserRisk)},
+		`"enabled":0`:                         {Unreadable: decision.Facts(decision.FactUserEnabled)},
+		`"enabled":{}`:                        {Unreadable: decision.Facts(decision.FactUserEnabled)},
+		`"compromised":[1]`:                   {Unreadable: decision.Facts(decision.FactUserRisk)},
+		`"risk":3`:                            {Unreadable: decision.Facts(decision.FactUserRisk)},
+		`"enabled":false,"wrong":1`:           {Unreadable: decision.Facts(decision.FactUserEnabled, decision.FactUserRisk)},
+		`"enabled":true,"upn":"b"`:            {Unreadable: decision.Facts(decision.FactUserEnabled, decision.FactUserRisk)},
 		`"enabled":false,"risk":"tremendous"`: {Enabled: decision.No, Unreadable: decision.Facts(decision.FactUserRisk)},
 	} {
 		want.UPN = "a"
+		badRows := 0
+		if strings.Contains(members, "wrong") || strings.Count(members, "upn") > 0 {
+			badRows = 1
+		}
 		c := collect([]byte(`{"version":1,"devices":[],"users":[{"upn":"a",`+members+`}]}`), FormatJSON)
-		if c.err != nil || len(c.bad) > 0 || len(c.users) != 1 || c.users[0] != want {
+		if c.err != nil || len(c.bad) != badRows || len(c.users) != 1 || c.users[0] != want {
 			t.Errorf("%s: %v, bad %q, %+v, want %+v", members, c.err, c.bad, c.users, want)
 		}
 	}
