@@ -127,10 +127,8 @@ func raise(d *decision.Device, by worst) {
 		d.RiskFloor = d.RiskFloor || d.Risk == decision.LevelUnknown
 		d.Risk = max(d.Risk, by.severity)
 	}
-	if d.Risk != decision.LevelUnknown { // a floor says it all
-		d.RiskFloor = d.RiskFloor || by.unreadable
-		d.Unreadable &^= decision.Facts(decision.FactRisk)
-	} else if by.unreadable {
+	if by.unreadable { // others' good news must not stand in for it, whatever else is known
+		d.RiskFloor = d.RiskFloor || d.Risk != decision.LevelUnknown
 		d.Unreadable |= decision.Facts(decision.FactRisk)
 	}
 }

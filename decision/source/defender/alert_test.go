@@ -69,8 +69,8 @@ func TestRaise(t *testing.T) {
 		if d.Risk != tt.want || d.RiskFloor != tt.floor {
 			t.Errorf("%v raised by %v: %v, floor %v; want %v, %v", tt.score, tt.severity, d.Risk, d.RiskFloor, tt.want, tt.floor)
 		}
-		if d.Unreadable.Has(decision.FactRisk) != (tt.want == unknown) {
-			t.Errorf("%v raised by %v: unreadable %v", tt.score, tt.severity, d.Unreadable)
+		if d.Unreadable != odd {
+			t.Errorf("%v raised by %v: a score that cannot be read is forgotten", tt.score, tt.severity)
 		}
 		d = decision.Device{Risk: tt.score, RiskFloor: true}
 		if raise(&d, worst{severity: tt.severity}); !d.RiskFloor {
@@ -78,7 +78,7 @@ func TestRaise(t *testing.T) {
 		}
 		d = decision.Device{Risk: tt.score}
 		raise(&d, worst{severity: tt.severity, unreadable: true})
-		if known := tt.want != unknown; d.Risk != tt.want || d.RiskFloor != known || d.Unreadable.Has(decision.FactRisk) == known {
+		if known := tt.want != unknown; d.Risk != tt.want || d.RiskFloor != known || d.Unreadable != odd {
 			t.Errorf("%v beside an alert that cannot be read: %+v", tt.score, d)
 		}
 	}

@@ -16,8 +16,7 @@ func TestScoreThatCannotBeRead(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, f *fake, s *Source) {
 		check := func(when string, n int, d *decision.Device, risk decision.Level) {
 			t.Helper()
-			floor, odd := risk != decision.LevelUnknown, risk == decision.LevelUnknown
-			if d.Risk != risk || d.RiskFloor != floor || d.Unreadable.Has(decision.FactRisk) != odd {
+			if d.Risk != risk || d.RiskFloor != (risk != decision.LevelUnknown) || !d.Unreadable.Has(decision.FactRisk) {
 				t.Errorf("%s, machine %d: risk %v, floor %v, unreadable %v; want %v", when, n, d.Risk, d.RiskFloor, d.Unreadable, risk)
 			}
 		}
@@ -112,7 +111,7 @@ func TestScoreThatIsKept(t *testing.T) {
 		check("at first", 0, high, none, medium, high, low, high)
 		sync(all("Odd", "Odd", "Odd", "Odd", "Odd", "Odd", "None")...)
 		check("unreadable", 3, high, unknown, medium, high, low, high) // 1, 3 and the device of 6
-		if m := r.Find([]decision.Key{device(3)}); !m.Verdict.RiskFloor || m.Verdict.Unreadable != 0 {
+		if m := r.Find([]decision.Key{device(3)}); !m.Verdict.RiskFloor || m.Verdict.Unreadable != decision.Facts(decision.FactRisk) {
 			t.Errorf("machine 3: %+v", m.Verdict)
 		}
 		f.have(rowAt(1, "Odd", seen))
