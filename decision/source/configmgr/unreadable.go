@@ -3,8 +3,9 @@ package configmgr
 import "github.com/gatehouse-project/gatehouse/decision"
 
 // unreadable are the facts that are unknown in d because the site says something
-// about them that cannot be read. Null is no such word: the client never reported
-// that. What the site itself knows of every client ([checks.client]) it always says.
+// about them that cannot be read, or says it twice and differently. Null, and no row,
+// are no such word: nobody said anything. Only the verdict needs what the site itself
+// knows of every client ([checks.client]): without it, the verdict is unreadable.
 func (j judge) unreadable(r *record, d *decision.Device) (set decision.FactSet) {
 	f := &r.facts
 	add := func(fact decision.Fact, unknown bool, odd ...bool) {
@@ -15,8 +16,9 @@ func (j judge) unreadable(r *record, d *decision.Device) (set decision.FactSet) 
 		}
 	}
 	noBlock := r.blocked() == decision.Unknown
+	oddBlock := f.IsBlocked.odd() || r.oddTwin
 	scan := !j.noUpdates && r.scan.odd
-	add(decision.FactEnabled, d.Enabled == decision.Unknown, noBlock)
+	add(decision.FactEnabled, d.Enabled == decision.Unknown, oddBlock)
 	add(decision.FactOS, d.Platform == decision.PlatformUnknown, f.DeviceOS.odd())
 	add(decision.FactOwnership, d.Ownership == decision.OwnershipUnknown, f.DeviceOwner.odd())
 	add(decision.FactSensor, d.Sensor == decision.SensorUnknown, f.ClientActiveStatus.odd())

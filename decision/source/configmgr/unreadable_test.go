@@ -3,6 +3,7 @@ package configmgr
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 )
@@ -57,7 +58,7 @@ func TestUnreadable(t *testing.T) {
 		{"healthy", nil, 0},
 		{"block of another type", row{"IsBlocked": []int{1}}, set(verdict, decision.FactEnabled)},
 		{"block of another word", row{"IsBlocked": "maybe"}, set(verdict, decision.FactEnabled)},
-		{"no word about a block, which the site always has", row{"IsBlocked": nil}, set(verdict, decision.FactEnabled)},
+		{"no word about a block, which the site always has", row{"IsBlocked": nil}, set(verdict)}, // others may know
 		{"blocked", row{"IsBlocked": true}, 0},
 		{"activity of the future", row{"ClientActiveStatus": 7}, set(verdict, decision.FactSensor)},
 		{"activity not reported", row{"ClientActiveStatus": nil}, 0},
@@ -154,7 +155,7 @@ func TestUnreadableRows(t *testing.T) {
 		return j.verdict(r)
 	}
 	system := read[systemRow](t, healthyRow(nil))
-	if v := j.verdict(newRecord(&system)); v.Unreadable != blocked {
+	if v := j.verdict(newRecord(&system)); v.Unreadable != decision.Facts(decision.FactCompliance) || v.Enabled != decision.Unknown {
 		t.Errorf("half a record: unreadable %v", names(v.Unreadable))
 	}
 	for _, tt := range []struct {
@@ -166,6 +167,8 @@ func TestUnreadableRows(t *testing.T) {
 		{"owner", row{"DeviceOwner": 2}, nil, decision.Facts(decision.FactOwnership)},
 		{"system", row{"DeviceOS": "Mac OS X 14.5"}, nil, decision.Facts(decision.FactOS)},
 		{"block", row{"IsBlocked": 1}, nil, 0}, // one of them is enough
+		{"no block, and nothing", row{"IsBlocked": nil}, nil, blocked},
+		{"no block twice", row{"IsBlocked": nil}, row{"IsBlocked": nil}, decision.Facts(decision.FactCompliance)},
 		{"nothing, and what nobody can read", row{"DeviceOwner": nil, "IsBlocked": nil}, row{"DeviceOwner": 9, "IsBlocked": "x"}, blocked | decision.Facts(decision.FactOwnership)},
 		{"last seen tomorrow", row{}, row{"LastActiveTime": "2027-01-01T00:00:00Z"}, decision.Facts(decision.FactCheckIn)},
 	} {
@@ -196,5 +199,56 @@ func TestUnreadableRows(t *testing.T) {
 	}
 	if v := older(row{"IsBlocked": "x"}); v.Unreadable != blocked || v.Compliance != decision.ComplianceUnknown {
 		t.Errorf("an older record that may be blocked: %s, unreadable %v", v.Compliance, names(v.Unreadable))
+	}
+}
+
+// TestNoWordStopsNobody: a client without a row of its own, or whose row says nothing
+// about a block, does not stop a device that the directory calls enabled, in a policy
+// that does not ask the site. An odd word does: it may mean a block.
+func TestNoWordStopsNobody(t *testing.T) {
+	confirmed := time.Now()
+	state := func(name string, index int, a decision.Authority) *decision.SourceState {
+		s := &decision.SourceState{Name: name, Index: index, Authority: a}
+		s.SetSupplies(decision.AllFacts)
+		s.Confirm(confirmed)
+		return s
+	}
+	policy := &decision.Policy{Requirements: []decision.Requirement{{Kind: decision.RequireNetwork}}}
+	for _, tt := range []struct {
+		name  string
+		facts row // nil: no row
+		stops bool
+	}{
+		{"no row", nil, false},
+		{"null", row{"IsBlocked": nil}, false},
+		{"not blocked", row{"IsBlocked": false}, false},
+		{"another word", row{"IsBlocked": "maybe"}, true},
+		{"blocked", row{"IsBlocked": true}, true},
+	} {
+		system := read[systemRow](t, healthyRow(nil))
+		r := newRecord(&system)
+		if tt.facts != nil {
+			facts := read[resourceRow](t, healthyRow(tt.facts))
+			r.addFacts(&checks{now: now, tally: map[string]int{}}, &facts)
+		}
+		site := judge{now: now}.verdict(r)
+		keys := []decision.Key{{Kind: decision.KindEntra, Value: "11111111-aaaa-4bbb-8ccc-000000000001"}}
+		site.Keys = keys
+		entra := decision.Verdict{Device: decision.Device{Keys: keys, Enabled: decision.Yes, Compliance: decision.Compliant, Managed: decision.Yes}}
+		site.Confirmed, entra.Confirmed = decision.Mono(confirmed), decision.Mono(confirmed)
+		posture := decision.Merge([]decision.Report{
+			{State: state("entra", 0, decision.AuthorityDirectory), Verdict: &entra},
+			{State: state("site", 1, decision.AuthorityConfigMgr), Verdict: &site},
+		}, keys[0])
+		id := &decision.Identity{Device: decision.DeviceRef{Keys: keys, Proof: decision.ProofToken}}
+		var d decision.Decision
+		(&decision.Engine{}).Decide(policy, &decision.Request{Identity: id, Posture: posture, Now: confirmed}, &d)
+		stopped := d.Has(decision.DeviceDisabled)
+		for _, f := range d.Findings {
+			stopped = stopped || f.Reason == decision.FactUnknown && f.Param == decision.FactEnabled.String()
+		}
+		if stopped != tt.stops {
+			t.Errorf("%s: stopped %t, want %t: %+v", tt.name, stopped, tt.stops, d.Findings)
+		}
 	}
 }

@@ -240,11 +240,11 @@ func (s *Source) emit(ctx context.Context, sweep *source.Sweep) error {
 		if len(v.Keys) == 1 {
 			without++
 		}
-		score, kept := v.Risk, t.Kept(row)
-		raise(&v.Device, alerts[v.Keys[0].Value])
-		if v.Risk != score { // an alert says more than the score that is kept
+		kept, by := t.Kept(row), alerts[v.Keys[0].Value]
+		if by.severity >= max(v.Risk, decision.LevelLow) { // an open alert says what is kept, or more
 			kept = 0
 		}
+		raise(&v.Device, by)
 		sweep.Kept(v, kept)
 	}
 	s.mu.Lock()

@@ -62,7 +62,7 @@ func TestScoreThatCannotBeRead(t *testing.T) {
 }
 
 // TestScoreThatIsKept: on a runner, the status tells of the machines whose score was bad
-// and cannot be read. A worse alert is a word of its own; a better one, a low score and
+// and cannot be read. A worse alert, or one that is as bad, is a word of its own; a better one, a low score and
 // another machine of the device that was seen at the same time are no pardon.
 func TestScoreThatIsKept(t *testing.T) {
 	bubble(t, Options{Alerts: true}, func(t *testing.T, f *fake, s *Source) {
@@ -123,6 +123,57 @@ func TestScoreThatIsKept(t *testing.T) {
 		sync(all("None", "None", "None", "None", "None", "None", "None")...)
 		check("readable", 0, none, none, low, none, none, none)
 	})
+}
+
+// TestForgetScoreThatAnAlertSays: what an open alert says at this moment is not kept, also
+// where the score that cannot be read any more said the same before: to forget what is
+// kept takes back nothing of it.
+func TestForgetScoreThatAnAlertSays(t *testing.T) {
+	for _, tt := range []struct {
+		severity string
+		kept     bool
+		want     decision.Level // after Forget
+	}{
+		{"High", false, decision.LevelHigh},
+		{"Medium", false, decision.LevelMedium},
+		{"Informational", true, decision.LevelUnknown},
+	} {
+		bubble(t, Options{Alerts: true}, func(t *testing.T, f *fake, s *Source) {
+			seen := time.Now().Add(-time.Hour)
+			r := source.NewRunner(s, source.RunnerOptions{Name: "defender"})
+			defer r.Stop()
+			f.answerWith(func(path string, q url.Values) (int, string) {
+				if path == alertsPath {
+					return f.page([]string{alertOf(1, tt.severity, "New")}, q)
+				}
+				return 0, ""
+			})
+			for _, score := range []string{"Medium", "Odd"} {
+				f.list("", rowAt(1, score, seen), rowAt(2, "None", seen))
+				s.fullDue = true
+				time.Sleep(time.Minute)
+				if err := r.SyncNow(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := r.Status().Kept; (n == 1) != tt.kept {
+				t.Errorf("%s: the status tells of %d that is kept", tt.severity, n)
+			}
+			d := source.NewDirectory([]*source.Runner{r}, source.DirectoryOptions{})
+			forgotten, err := d.Forget(device(1), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, k := range forgotten {
+				if k.Any() != tt.kept {
+					t.Errorf("%s: forgotten %+v, want something: %v", tt.severity, k, tt.kept)
+				}
+			}
+			if m := r.Find([]decision.Key{device(1)}); m.Verdict == nil || m.Verdict.Risk != tt.want {
+				t.Errorf("%s: %+v, want %s", tt.severity, m.Verdict, tt.want)
+			}
+		})
+	}
 }
 
 // TestSilentSensor: the level of a machine that does not report can refuse and never

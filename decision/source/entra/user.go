@@ -36,6 +36,9 @@ type userRow struct {
 type people struct {
 	known map[guid]person
 	gone  map[guid]int64 // deleted accounts, and until when that matters
+
+	// lost is what was known of accounts of which the poll under way took it back.
+	lost map[guid]decision.Tri
 }
 
 type person struct {
@@ -90,6 +93,7 @@ func (p *people) apply(raw []byte, now time.Time, t *tally) error {
 	// Null takes back no "disabled". The Runner would keep that too, of what a sweep
 	// brought it: not of an account that was deleted or disabled since the last one.
 	if v, ok := row.AccountEnabled.enabled(t); ok && (v != decision.Unknown || u.enabled != decision.No) {
+		p.lose(oid, u.enabled, v)
 		u.enabled = v
 	}
 	if v, ok := row.UPN.read("userPrincipalName", t); ok {
@@ -114,6 +118,7 @@ func upn(v string, t *tally) string {
 // token that still looks good. The name may belong to somebody else soon.
 func (p *people) remove(oid guid, now time.Time) {
 	delete(p.known, oid)
+	delete(p.lost, oid)
 	if len(p.gone) < maxDeleted {
 		p.gone[oid] = now.Add(keepDeleted).Unix()
 	}
@@ -157,11 +162,16 @@ func (p *people) vanished(before *people, now time.Time) (doubtful int) {
 	return 0
 }
 
-// readUsers brings the users up to date.
+// readUsers brings the users up to date. A complete listing that no longer tells who
+// is enabled is an error, and what was known stays.
 func (s *Source) readUsers(ctx context.Context, now time.Time) error {
 	again, err := s.follow(ctx, &s.users, msgraph.DirectoryUsers, now, func(raw json.RawMessage) error {
 		return s.people.apply(raw, now, &s.userTally)
 	})
+	if n := s.people.restore(); n > 0 {
+		s.o.Logger.Warn("changes of users no longer tell accountEnabled, listing all users", "users", n)
+		s.users.link, again = "", true // until a complete listing is taken over
+	}
 	if err != nil {
 		return err
 	}
@@ -173,6 +183,10 @@ func (s *Source) readUsers(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
+		if err := fresh.silent(&s.people); err != nil {
+			return err
+		}
+		fresh.lost = nil
 		if n := fresh.vanished(&s.people, now); n > 0 {
 			s.o.Logger.Warn("many users are no longer listed; they count as unknown, not as deleted", "users", n)
 		}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -60,6 +61,7 @@ func connect(t testing.TB, eo emulator.Options, o Options) rig {
 type lossy struct {
 	*http.Transport
 	drop atomic.Int64
+	hide atomic.Bool            // filtered lists are empty
 	hook atomic.Pointer[func()] // called once, between a list of devices and its reader
 }
 
@@ -73,6 +75,9 @@ func (l *lossy) RoundTrip(req *http.Request) (*http.Response, error) {
 		(*hook)()
 	}
 	n := int(l.drop.Load())
+	if l.hide.Load() && req.URL.Query().Has("$filter") {
+		n = math.MaxInt
+	}
 	if n == 0 {
 		return resp, nil
 	}

@@ -158,11 +158,11 @@ func (s *Source) bySerial(ctx context.Context, d *decoder, key decision.Key) (v 
 }
 
 // noteGone asks for a complete listing if Intune no longer has what is listed:
-// only that removes a device.
+// only that removes a device. Of a watched record it asks once.
 func (s *Source) noteGone(key decision.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, ok := s.fleet.with(key); ok {
+	if v, ok := s.fleet.with(key); ok && s.watched.missing(v.Keys[0].Value) {
 		s.fullDue = true
 	}
 }

@@ -121,3 +121,78 @@ func TestSilentRecoveryOfMany(t *testing.T) {
 		}
 	}
 }
+
+// TestNotFoundOnce: records that complete listings have as bad, that no list of bad news
+// has and that nobody finds by their id lead to one complete listing and not to one after
+// the other.
+func TestNotFoundOnce(t *testing.T) {
+	t.Parallel()
+	r := start(t, emulator.Options{}, Options{})
+	bad := r.find(t, emulator.CaseNoncompliant)
+	r.sync(t)
+	watching := len(r.watched)
+	if watching == 0 || watching > maxRecovered {
+		t.Fatalf("%d records are watched at the start, want 1 to %d", watching, maxRecovered)
+	}
+	r.lossy.hide.Store(true)
+	back := r.ms.Fail("graph/managedDevice", emulator.Fault{Kind: emulator.Status, Status: 404})
+	polls := func(n int) (complete, asked int) {
+		before := r.ms.Calls()["graph/managedDevice"]
+		for range n {
+			r.sync(t)
+			if r.Stats().Mode != modeChanges {
+				complete++
+			}
+		}
+		return complete, r.ms.Calls()["graph/managedDevice"] - before
+	}
+	if complete, asked := polls(8); complete != 1 || asked != watching {
+		t.Errorf("%d complete listings and %d questions in 8 polls, want 1 and %d", complete, asked, watching)
+	}
+	if got := len(r.watched); got != watching {
+		t.Errorf("%d records are watched, want still %d", got, watching)
+	}
+	// A complete listing that is due changes nothing about that, but asks again.
+	due := func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.lastFull = r.lastFull.Add(-r.o.FullSweep)
+	}
+	due()
+	if complete, asked := polls(8); complete != 1 || asked != watching {
+		t.Errorf("after a listing that was due: %d complete listings and %d questions in 8 polls, want 1 and %d", complete, asked, watching)
+	}
+	// Who is back, and bad, is looked after as before.
+	back()
+	r.lossy.hide.Store(false)
+	if complete, asked := polls(2); complete != 0 || asked != 0 {
+		t.Errorf("listed again: %d complete listings and %d questions", complete, asked)
+	}
+	r.silently(bad, func(m *emulator.Managed) { m.Compliance = "compliant" })
+	if table := r.sync(t); table == nil || verdict(t, table, bad).Compliance != decision.Compliant {
+		t.Error("who is good again after it is not noticed")
+	}
+}
+
+// TestWatchedNotFound: a look-up that does not find a watched record asks for a complete
+// listing once too, and for one about any other record whenever it finds none.
+func TestWatchedNotFound(t *testing.T) {
+	w := watched{"a": present, "b": stillGone}
+	for i, tt := range []struct {
+		id   string
+		news bool
+	}{{"a", true}, {"a", false}, {"b", false}, {"other", true}, {"other", true}} {
+		if got := w.missing(tt.id); got != tt.news {
+			t.Errorf("%d: %s is not found: news %t, want %t", i, tt.id, got, tt.news)
+		}
+	}
+	w.seen("a")
+	w.seen("other")
+	if !w.missing("a") || len(w) != 2 {
+		t.Errorf("found and lost again is no news: %v", w)
+	}
+	watched(nil).seen("a")
+	if !watched(nil).missing("a") {
+		t.Error("what nobody watches is no news")
+	}
+}

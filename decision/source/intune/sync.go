@@ -206,7 +206,7 @@ func (s *Source) replace(ctx context.Context, p *pass, b *source.Builder, mode s
 	s.reasons.prune(&fresh)
 	s.proofs.prune(&fresh)
 	s.healths.prune(&fresh)
-	s.watched.prune(&fresh)
+	s.watched.prune(&fresh, !p.fullDue && !p.pagedDue)
 	return nil
 }
 
