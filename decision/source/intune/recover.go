@@ -11,25 +11,41 @@ import (
 // does not have them any more: one $batch.
 const maxRecovered = 20
 
+// watch is a set of the lists of bad news that every poll reads.
+type watch uint8
+
+const (
+	watchStop       watch = 1 << iota // about to be wiped or retired
+	watchCompliance                   // noncompliant
+)
+
 // watched are the Intune ids of the records whose last word was one that every poll
-// lists: noncompliant, or about to be wiped or retired. What is good again without a
-// check-in, because a threat defence partner has better news or an administrator
-// cancelled a wipe, is in no list of changes: it is only missing from these.
-type watched map[string]bool
+// lists, and the lists that they must be in. What is good again without a check-in,
+// because a threat defence partner has better news or an administrator cancelled a
+// wipe, is in no list of changes: it is only missing from these.
+type watched map[string]watch
 
 // note takes in what a record says. An outdated one says nothing.
 func (w *watched) note(v *decision.Verdict, outdated bool) {
-	id := v.Keys[0].Value
-	switch {
-	case outdated:
-	case v.Compliance == decision.NonCompliant, v.Lifecycle == decision.LifecycleWiping, v.Lifecycle == decision.LifecycleRetiring:
-		if *w == nil {
-			*w = watched{}
-		}
-		(*w)[id] = true
-	default:
-		delete(*w, id)
+	if outdated {
+		return
 	}
+	var lists watch
+	if v.Lifecycle == decision.LifecycleWiping || v.Lifecycle == decision.LifecycleRetiring {
+		lists |= watchStop
+	}
+	if v.Compliance == decision.NonCompliant {
+		lists |= watchCompliance
+	}
+	id := v.Keys[0].Value
+	if lists == 0 {
+		delete(*w, id)
+		return
+	}
+	if *w == nil {
+		*w = watched{}
+	}
+	(*w)[id] = lists
 }
 
 func (w watched) prune(f *fleet) {
@@ -41,14 +57,15 @@ func (w watched) prune(f *fleet) {
 }
 
 // recovered asks for records that were bad and that the lists of bad news, which are in
-// p.listed, do not have any more. Until a device is asked for, what was known of it
-// stays, also when that fails: the next poll asks again.
-func (s *Source) recovered(ctx context.Context, p *pass) error {
+// p.listed, do not have any more. Only a list that is complete tells that by leaving a
+// record out. Until a device is asked for, what was known of it stays, also when that
+// fails: the next poll asks again.
+func (s *Source) recovered(ctx context.Context, p *pass, complete watch) error {
 	s.mu.Lock()
 	var missing []decision.Key
-	for id := range s.watched { // in no order, so that everybody's turn comes
+	for id, lists := range s.watched { // in no order, so that everybody's turn comes
 		own := decision.Key{Kind: decision.KindIntune, Value: id}
-		if s.during[own] == nil && !p.listed[own] && len(missing) < maxRecovered {
+		if lists&complete != 0 && s.during[own] == nil && !p.listed[own] && len(missing) < maxRecovered {
 			missing = append(missing, own)
 		}
 	}

@@ -121,3 +121,94 @@ func TestSilentRecoveryOfMany(t *testing.T) {
 		}
 	}
 }
+
+// TestSilentRecoveryOfStops: while nobody knows all noncompliant devices, what a poll
+// still knows completely counts: who is about to be wiped or retired.
+func TestSilentRecoveryOfStops(t *testing.T) {
+	t.Parallel()
+	pass := emulator.Fault{Kind: emulator.Slow, Delay: time.Millisecond, Count: 1}
+	refuse := emulator.Fault{Kind: emulator.Status, Status: 400, Count: 1}
+	for name, tt := range map[string]struct {
+		devices int
+		prepare func(r rig)
+		stops   bool // the list of stops is complete
+	}{
+		"too many": {maxFailing + 50, func(r rig) {
+			all := r.ms.Devices()
+			r.ms.Update(func(*emulator.Fleet) {
+				for _, d := range all {
+					for _, m := range d.Managed {
+						m.Compliance, m.LastSync = "noncompliant", m.LastSync.Add(time.Second) // no check-in
+					}
+				}
+			})
+		}, true},
+		"too many before": {0, func(r rig) { r.skipFailing = true }, true},
+		"noncompliant refused": {0, func(r rig) {
+			for _, f := range []emulator.Fault{pass, pass, refuse} {
+				r.ms.Fail(listRoute, f)
+			}
+		}, true},
+		"stops refused": {0, func(r rig) {
+			r.ms.Fail(listRoute, pass)
+			r.ms.Fail(listRoute, refuse)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := connect(t, emulator.Options{Devices: tt.devices}, Options{})
+			bad, wiped := r.find(t, emulator.CaseNoncompliant), r.find(t, emulator.CaseWiped)
+			r.sync(t)
+			tt.prepare(r)
+			r.silently(bad, func(m *emulator.Managed) { m.Compliance = "compliant" })
+			r.silently(wiped, func(m *emulator.Managed) { m.State, m.Compliance = "wipeCanceled", "compliant" })
+			table, batches := r.sync(t), r.ms.Calls()["graph/batch"]
+			if !tt.stops {
+				if table != nil || batches != 0 {
+					t.Errorf("%d batches although no list is complete", batches)
+				}
+				return
+			}
+			if table == nil {
+				t.Fatal("the poll found nothing")
+			}
+			if v := verdict(t, table, wiped); v.Lifecycle != decision.LifecycleActive {
+				t.Errorf("wipe cancelled: %s", v.Lifecycle)
+			}
+			if v := verdict(t, table, bad); v.Compliance != decision.NonCompliant {
+				t.Errorf("not in a list that is not complete: %s", v.Compliance)
+			}
+			if st := r.Stats(); st.Mode != modeChanges || batches != 1 {
+				t.Errorf("mode %s, %d batches", st.Mode, batches)
+			}
+		})
+	}
+}
+
+// TestWatched: a record is watched for each list that its last word puts it in.
+func TestWatched(t *testing.T) {
+	t.Parallel()
+	var w watched
+	for _, tt := range []struct {
+		compliance decision.Compliance
+		lifecycle  decision.Lifecycle
+		outdated   bool
+		want       watch
+	}{
+		{compliance: decision.Compliant, lifecycle: decision.LifecycleActive},
+		{compliance: decision.NonCompliant, want: watchCompliance},
+		{compliance: decision.Compliant, outdated: true, want: watchCompliance},
+		{compliance: decision.NonCompliant, lifecycle: decision.LifecycleWiping, want: watchCompliance | watchStop},
+		{compliance: decision.Compliant, lifecycle: decision.LifecycleRetiring, want: watchStop},
+		{compliance: decision.NonCompliant, outdated: true, want: watchStop},
+		{compliance: decision.ComplianceUnknown},
+		{compliance: decision.NonCompliant, outdated: true},
+	} {
+		var v decision.Verdict
+		v.Keys = []decision.Key{{Kind: decision.KindIntune, Value: "a"}}
+		v.Compliance, v.Lifecycle = tt.compliance, tt.lifecycle
+		if w.note(&v, tt.outdated); w["a"] != tt.want || len(w) > 0 && tt.want == 0 {
+			t.Errorf("%s, %s, outdated %t: %b, want %b", tt.compliance, tt.lifecycle, tt.outdated, w["a"], tt.want)
+		}
+	}
+}
