@@ -2,6 +2,8 @@ package intune
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
@@ -81,20 +83,42 @@ func (s *Source) recovered(ctx context.Context, p *pass, complete watch) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err != nil {
-		s.refused("devices that are no longer listed as bad", err)
-		return nil
+	if err == nil {
+		err = s.takeRecovered(p, missing, answers)
 	}
+	const what = "devices that are no longer listed as bad"
+	if err != nil {
+		s.refused(what, err)
+	} else {
+		s.once(what, nil)
+	}
+	return nil
+}
+
+// takeRecovered reads the answers about devices. The error is the first one of those
+// that Intune did not tell about.
+func (s *Source) takeRecovered(p *pass, missing []decision.Key, answers []msgraph.BatchAnswer) (first error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, a := range answers {
 		own := missing[i]
 		if a.Err != nil {
-			s.fullDue = s.fullDue || kindOf(a.Err) == msgraph.KindNotFound // only a complete listing removes it
+			if kindOf(a.Err) == msgraph.KindNotFound {
+				s.fullDue = true // only a complete listing removes it
+			} else if first == nil {
+				first = a.Err
+			}
 			continue
 		}
 		v, err := p.decode(a.Body)
-		if err != nil || v.Keys[0] != own || s.during[own] != nil {
+		if err == nil && v.Keys[0] != own {
+			err = errors.New("record is about another device")
+		}
+		if err != nil {
+			p.refuse(fmt.Sprintf("device %d of those that are no longer listed as bad", i+1), err)
+			continue
+		}
+		if s.during[own] != nil { // a look-up was faster, and is newer
 			continue
 		}
 		s.assess(&v, p.now)
@@ -103,5 +127,5 @@ func (s *Source) recovered(ctx context.Context, p *pass, complete watch) error {
 			p.changed++
 		}
 	}
-	return nil
+	return first
 }

@@ -1,10 +1,12 @@
 package intune
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
 	"github.com/gatehouse-project/gatehouse/integration/emulator"
 )
 
@@ -88,6 +90,39 @@ func TestSilentRecoveryFails(t *testing.T) {
 	}
 	if _, ok := table.Find(entraKey(gone.EntraID)); ok {
 		t.Error("a removed device is still listed")
+	}
+}
+
+// TestSilentRecoveryFailsInPart: a device that Intune does not tell about, and a record
+// that cannot be read, are counted and asked for again.
+func TestSilentRecoveryFailsInPart(t *testing.T) {
+	t.Parallel()
+	r := connect(t, emulator.Options{}, Options{})
+	bad, wiped := r.find(t, emulator.CaseNoncompliant), r.find(t, emulator.CaseWiped)
+	r.sync(t)
+	r.silently(bad, func(m *emulator.Managed) { m.Compliance = "compliant" })
+	r.silently(wiped, func(m *emulator.Managed) { m.State = "wipeCanceled" })
+	r.ms.Fail("graph/managedDevice", emulator.Fault{Kind: emulator.Status, Status: 403, Count: 1})
+	r.ms.Fail("graph/managedDevice", emulator.Fault{Kind: emulator.Garbage, Count: 1})
+	sweep := source.NewSweep(0)
+	if err := r.Sync(t.Context(), sweep); !errors.Is(err, source.ErrUnchanged) {
+		t.Errorf("Sync = %v", err)
+	}
+	if n, rows := sweep.BadRows(); n != 1 || r.Stats().Bad != 1 {
+		t.Errorf("%d bad records, want 1: %v", n, rows)
+	}
+	if n := r.Stats().Refused["devices that are no longer listed as bad"]; n != 1 {
+		t.Errorf("refused %v", r.Stats().Refused)
+	}
+	table := r.sync(t)
+	if table == nil {
+		t.Fatal("the poll after it found nothing")
+	}
+	if b, w := verdict(t, table, bad), verdict(t, table, wiped); b.Compliance != decision.Compliant || w.Lifecycle != decision.LifecycleActive {
+		t.Errorf("after it: %s, %s", b.Compliance, w.Lifecycle)
+	}
+	if st := r.Stats(); st.Mode != modeChanges || st.Refused["devices that are no longer listed as bad"] != 1 {
+		t.Errorf("mode %s, refused %v", st.Mode, st.Refused)
 	}
 }
 
