@@ -221,6 +221,22 @@ func TestForeignNote(t *testing.T) {
 	}
 }
 
+// TestLookupAdopts: a look-up before the first listing judges by the note.
+func TestLookupAdopts(t *testing.T) {
+	r := connect(t, emulator.Options{}, Options{})
+	here := time.Now().Add(-time.Hour)
+	r.ms.Fail(connectorsRoute, emulator.Fault{Status: http.StatusForbidden, Kind: emulator.Status})
+	fine, away := r.find(t, emulator.CaseHealthy), r.find(t, emulator.CaseComanaged)
+	r.ms.Update(func(*emulator.Fleet) { away.Managed[0].LastSync = time.Now().Add(-49 * time.Hour) })
+	r.TakeNote(aNote(func(m map[string]any) { m["heard_at"], m["settings_at"] = here, here }))
+	if v, err := r.Lookup(t.Context(), entraKey(fine.EntraID)); err != nil || v.Compliance != decision.Compliant || v.RiskFloor {
+		t.Errorf("%s, floor %t, %v; want the connectors of the note", v.Compliance, v.RiskFloor, err)
+	}
+	if v, err := r.Lookup(t.Context(), entraKey(away.EntraID)); err != nil || v.Compliance != decision.ComplianceNotEvaluated {
+		t.Errorf("%s, %v; want the validity period of the note", v.Compliance, err)
+	}
+}
+
 // TestRecall: what is too old, or dated ahead, only makes stricter.
 func TestRecall(t *testing.T) {
 	const day = 24 * time.Hour

@@ -91,6 +91,13 @@ func TestSilentRecoveryFails(t *testing.T) {
 	if _, ok := table.Find(entraKey(gone.EntraID)); ok {
 		t.Error("a removed device is still listed")
 	}
+	before := r.ms.Calls()["graph/batch"]
+	if r.sync(t); r.Stats().Mode != modeChanges || r.ms.Calls()["graph/batch"] != before {
+		t.Errorf("a device that is gone is asked for again: %s", r.Stats().Mode)
+	}
+	if _, ok := r.watched[gone.Managed[0].ID.String()]; ok {
+		t.Error("a device that is gone is still watched")
+	}
 }
 
 // TestSilentRecoveryFailsInPart: a device that Intune does not tell about, and a record
@@ -245,5 +252,63 @@ func TestWatched(t *testing.T) {
 		if w.note(&v, tt.outdated); w["a"] != tt.want || len(w) > 0 && tt.want == 0 {
 			t.Errorf("%s, %s, outdated %t: %b, want %b", tt.compliance, tt.lifecycle, tt.outdated, w["a"], tt.want)
 		}
+	}
+}
+
+// TestSilentRecoveryBesideLookup: what a look-up brought while a poll is under way is
+// newer than the poll's lists, which do not have the device, and its batch.
+func TestSilentRecoveryBesideLookup(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		after   int // lists of the poll; 0: the batch
+		batches int
+	}{
+		"before the batch": {after: 3, batches: 0},
+		"during the batch": {batches: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, emulator.Options{}, Options{})
+			bad := r.find(t, emulator.CaseNoncompliant)
+			r.sync(t)
+			at := bad.Managed[0].LastSync
+			r.silently(bad, func(m *emulator.Managed) { m.Compliance = "compliant" })
+			asked := false
+			lookup := func() {
+				asked = true
+				r.ms.Update(func(*emulator.Fleet) { // its date does not say that it is newer
+					m := bad.Managed[0]
+					m.Compliance, m.Threat, m.LastSync = "noncompliant", "mediumSeverity", at
+				})
+				own := decision.Key{Kind: decision.KindIntune, Value: bad.Managed[0].ID.String()}
+				if v, err := r.Lookup(t.Context(), own); err != nil || v.Compliance != decision.NonCompliant {
+					t.Errorf("Lookup = %s, %v", v.Compliance, err)
+				}
+			}
+			if tt.after == 0 {
+				r.lossy.late.Store(&lookup)
+			} else {
+				lists := 0
+				var count func()
+				count = func() {
+					if lists++; lists == tt.after {
+						lookup()
+						return
+					}
+					r.lossy.hook.Store(&count)
+				}
+				r.lossy.hook.Store(&count)
+			}
+			table := r.sync(t)
+			if !asked || table == nil {
+				t.Fatalf("asked %t, emitted %t", asked, table != nil)
+			}
+			if v := verdict(t, table, bad); v.Compliance != decision.NonCompliant {
+				t.Errorf("the poll overwrote the look-up: %s", v.Compliance)
+			}
+			if n := r.ms.Calls()["graph/batch"]; n != tt.batches {
+				t.Errorf("%d batches, want %d", n, tt.batches)
+			}
+		})
 	}
 }
