@@ -63,11 +63,15 @@ type lossy struct {
 	drop atomic.Int64
 	hide atomic.Bool            // filtered lists are empty
 	hook atomic.Pointer[func()] // called once, between a list of devices and its reader
+	late atomic.Pointer[func()] // called once, between a batch of answers and its reader
 }
 
 // RoundTrip implements http.RoundTripper.
 func (l *lossy) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := l.Transport.RoundTrip(req)
+	if late := &l.late; err == nil && strings.HasSuffix(req.URL.Path, "/$batch") && late.Load() != nil {
+		(*late.Swap(nil))()
+	}
 	if err != nil || !strings.HasSuffix(req.URL.Path, "/managedDevices") {
 		return resp, err
 	}

@@ -219,8 +219,8 @@ func (s *Source) adopt(ctx context.Context, now time.Time) error {
 
 // recall takes over what an earlier process read, where this one has read nothing
 // itself. Connectors count until a day after they were read, as without a restart.
-// So do settings; from then on, or when their time is in the future, only what makes
-// them stricter than the service's defaults does.
+// Settings count until this process reads its own; what makes them laxer than the
+// service's defaults only for a day (see doubt).
 func (t *tenant) recall(n *note, now time.Time) {
 	if t.heardAt.IsZero() && !n.HeardAt.IsZero() && !n.HeardAt.After(now) {
 		for p := range decision.NumPlatforms {
@@ -237,13 +237,22 @@ func (t *tenant) recall(n *note, now time.Time) {
 	if n.SecureByDefault != nil {
 		secure = decision.TriOf(*n.SecureByDefault)
 	}
-	if age := now.Sub(n.SettingsAt); age < 0 || age >= settingsTrust {
-		checkIn = min(checkIn, defaultCheckIn)
-		if secure == decision.Yes {
-			secure = decision.Unknown
-		}
+	t.checkIn, t.secureByDefault, t.settingsAt, t.recalled = checkIn, secure, n.SettingsAt, true
+	t.doubt(now)
+}
+
+// doubt takes back what makes the settings of an earlier process laxer than the
+// service's defaults, from a day after they were read, or when that time is in the
+// future. It is for when this process cannot read its own. What this process read
+// stays for as long as it runs.
+func (t *tenant) doubt(now time.Time) {
+	if age := now.Sub(t.settingsAt); !t.recalled || age >= 0 && age < settingsTrust {
+		return
 	}
-	t.checkIn, t.secureByDefault, t.settingsAt = checkIn, secure, n.SettingsAt
+	t.checkIn = min(t.checkIn, defaultCheckIn)
+	if t.secureByDefault == decision.Yes {
+		t.secureByDefault = decision.Unknown
+	}
 }
 
 var _ source.Noter = (*Source)(nil)

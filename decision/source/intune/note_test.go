@@ -99,13 +99,17 @@ func TestSettingsOutliveRestart(t *testing.T) {
 		days int           // of the tenant
 		away time.Duration // since the last check-in, when the second process starts
 		down time.Duration
+		runs time.Duration // of the second process
 		want decision.Compliance
 	}{
-		"one day":               {1, 2 * day, time.Minute, decision.ComplianceNotEvaluated},
-		"one day, a week later": {1, 8 * day, 7 * day, decision.ComplianceNotEvaluated},
-		"three days":            {3, 2 * day, time.Minute, decision.Compliant},
-		"90 days":               {90, 40 * day, time.Minute, decision.Compliant},
-		"90 days, a day later":  {90, 40 * day, day, decision.ComplianceNotEvaluated},
+		"one day":                       {1, 2 * day, time.Minute, 0, decision.ComplianceNotEvaluated},
+		"one day, a week later":         {1, 8 * day, 7 * day, 0, decision.ComplianceNotEvaluated},
+		"three days":                    {3, 2 * day, time.Minute, 0, decision.Compliant},
+		"90 days":                       {90, 40 * day, time.Minute, 0, decision.Compliant},
+		"90 days, a day later":          {90, 40 * day, day, 0, decision.ComplianceNotEvaluated},
+		"90 days, running for 20 hours": {90, 40 * day, time.Minute, 20 * time.Hour, decision.Compliant},
+		"90 days, running for a day":    {90, 40 * day, time.Minute, day + 2*time.Hour, decision.ComplianceNotEvaluated},
+		"one day, running for a week":   {1, 2 * day, time.Minute, 7 * day, decision.ComplianceNotEvaluated},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seal(t, func(w *sealed) {
@@ -119,12 +123,36 @@ func TestSettingsOutliveRestart(t *testing.T) {
 				w.fail(settingsRoute, emulator.Fault{Status: http.StatusForbidden})
 				w.pass(tt.down)
 				w.start(Options{})
+				w.pass(tt.runs)
 				if v := w.verdict(emulator.CaseHealthy); v.Compliance != tt.want {
 					t.Errorf("%s, want %s", v.Compliance, tt.want)
 				}
 			})
 		})
 	}
+}
+
+// TestOwnSettingsStay: what a process read itself counts for as long as it runs.
+func TestOwnSettingsStay(t *testing.T) {
+	const day = 24 * time.Hour
+	seal(t, func(w *sealed) {
+		d := (rig{ms: w.ms}).find(t, emulator.CaseHealthy)
+		w.ms.Update(func(f *emulator.Fleet) {
+			f.Settings.CheckinDays, d.Managed[0].LastSync = 90, time.Now().Add(-40*day)
+		})
+		w.start(Options{})
+		for _, restarted := range []bool{false, true} {
+			if restarted { // and reads its own again
+				w.start(Options{})
+			}
+			repair := w.fail(settingsRoute, emulator.Fault{Status: http.StatusForbidden})
+			w.pass(2 * day)
+			if v := w.verdict(emulator.CaseHealthy); v.Compliance != decision.Compliant {
+				t.Errorf("restarted %t: %s", restarted, v.Compliance)
+			}
+			repair()
+		}
+	})
 }
 
 // aNote is one as a process writes it that has read everything.
@@ -218,6 +246,22 @@ func TestForeignNote(t *testing.T) {
 				t.Errorf("the next note is %s, %v", again, err)
 			}
 		})
+	}
+}
+
+// TestLookupAdopts: a look-up before the first listing judges by the note.
+func TestLookupAdopts(t *testing.T) {
+	r := connect(t, emulator.Options{}, Options{})
+	here := time.Now().Add(-time.Hour)
+	r.ms.Fail(connectorsRoute, emulator.Fault{Status: http.StatusForbidden, Kind: emulator.Status})
+	fine, away := r.find(t, emulator.CaseHealthy), r.find(t, emulator.CaseComanaged)
+	r.ms.Update(func(*emulator.Fleet) { away.Managed[0].LastSync = time.Now().Add(-49 * time.Hour) })
+	r.TakeNote(aNote(func(m map[string]any) { m["heard_at"], m["settings_at"] = here, here }))
+	if v, err := r.Lookup(t.Context(), entraKey(fine.EntraID)); err != nil || v.Compliance != decision.Compliant || v.RiskFloor {
+		t.Errorf("%s, floor %t, %v; want the connectors of the note", v.Compliance, v.RiskFloor, err)
+	}
+	if v, err := r.Lookup(t.Context(), entraKey(away.EntraID)); err != nil || v.Compliance != decision.ComplianceNotEvaluated {
+		t.Errorf("%s, %v; want the validity period of the note", v.Compliance, err)
 	}
 }
 

@@ -2,6 +2,8 @@ package intune
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/gatehouse-project/gatehouse/decision"
 	"github.com/gatehouse-project/gatehouse/decision/source/internal/msgraph"
@@ -11,11 +13,25 @@ import (
 // does not have them any more: one $batch.
 const maxRecovered = 20
 
+// watch is a set of the lists of bad news that every poll reads.
+type watch uint8
+
+const (
+	watchStop       watch = 1 << iota // about to be wiped or retired
+	watchCompliance                   // noncompliant
+)
+
 // watched are the Intune ids of the records whose last word was one that every poll
-// lists: noncompliant, or about to be wiped or retired. What is good again without a
-// check-in, because a threat defence partner has better news or an administrator
-// cancelled a wipe, is in no list of changes: it is only missing from these.
-type watched map[string]absence
+// lists, and the lists that they must be in. What is good again without a check-in,
+// because a threat defence partner has better news or an administrator cancelled a
+// wipe, is in no list of changes: it is only missing from these.
+type watched map[string]watching
+
+// watching is what is known of a watched record.
+type watching struct {
+	lists  watch
+	absent absence
+}
 
 // absence says of a watched record whether the service has it. Complete listings may go
 // on about one that no filtered list has and that nobody finds by its id: they must not
@@ -30,26 +46,35 @@ const (
 
 // note takes in what a record says. An outdated one says nothing.
 func (w *watched) note(v *decision.Verdict, outdated bool) {
-	id := v.Keys[0].Value
-	switch {
-	case outdated:
-	case v.Compliance == decision.NonCompliant, v.Lifecycle == decision.LifecycleWiping, v.Lifecycle == decision.LifecycleRetiring:
-		if *w == nil {
-			*w = watched{}
-		}
-		if _, ok := (*w)[id]; !ok { // complete listings say that, too, of what is not found
-			(*w)[id] = present
-		}
-	default:
-		delete(*w, id)
+	if outdated {
+		return
 	}
+	var lists watch
+	if v.Lifecycle == decision.LifecycleWiping || v.Lifecycle == decision.LifecycleRetiring {
+		lists |= watchStop
+	}
+	if v.Compliance == decision.NonCompliant {
+		lists |= watchCompliance
+	}
+	id := v.Keys[0].Value
+	if lists == 0 {
+		delete(*w, id)
+		return
+	}
+	if *w == nil {
+		*w = watched{}
+	}
+	x := (*w)[id] // complete listings may go on about what is not found
+	x.lists = lists
+	(*w)[id] = x
 }
 
 // seen notes that the service has a record: a list of bad news does, or it was found by
 // its id.
 func (w watched) seen(id string) {
-	if _, ok := w[id]; ok {
-		w[id] = present
+	if x, ok := w[id]; ok {
+		x.absent = present
+		w[id] = x
 	}
 }
 
@@ -57,38 +82,42 @@ func (w watched) seen(id string) {
 // Only a complete listing removes a record, and one is enough to see what it says. Of a
 // record that is not watched it is always news.
 func (w watched) missing(id string) (news bool) {
-	was, ok := w[id]
+	x, ok := w[id]
 	if !ok {
 		return true
 	}
-	w[id] = notFound
-	return was == present
+	news = x.absent == present
+	x.absent = notFound
+	w[id] = x
+	return news
 }
 
 // prune follows a complete listing. due says that nothing but the time asked for it.
 func (w watched) prune(f *fleet, due bool) {
-	for id, absent := range w {
+	for id, x := range w {
 		if _, ok := f.get(decision.Key{Kind: decision.KindIntune, Value: id}); !ok {
 			delete(w, id)
-		} else if due && absent == notFound {
-			w[id] = stillGone
+		} else if due && x.absent == notFound {
+			x.absent = stillGone
+			w[id] = x
 		}
 	}
 }
 
 // recovered asks for records that were bad and that the lists of bad news, which are in
-// p.listed, do not have any more. Until a device is asked for, what was known of it
-// stays, also when that fails: the next poll asks again, but for one that was not found
-// only after the next complete listing that is due.
-func (s *Source) recovered(ctx context.Context, p *pass) error {
+// p.listed, do not have any more. Only a list that is complete tells that by leaving a
+// record out. Until a device is asked for, what was known of it stays, also when that
+// fails: the next poll asks again, but for one that was not found only after the next
+// complete listing that is due.
+func (s *Source) recovered(ctx context.Context, p *pass, complete watch) error {
 	s.mu.Lock()
 	var missing []decision.Key
-	for id, absent := range s.watched { // in no order, so that everybody's turn comes
+	for id, x := range s.watched { // in no order, so that everybody's turn comes
 		own := decision.Key{Kind: decision.KindIntune, Value: id}
 		switch {
 		case p.listed[own]:
 			s.watched.seen(id)
-		case s.during[own] == nil && absent != notFound && len(missing) < maxRecovered:
+		case x.lists&complete != 0 && x.absent != notFound && s.during[own] == nil && len(missing) < maxRecovered:
 			missing = append(missing, own)
 		}
 	}
@@ -104,22 +133,43 @@ func (s *Source) recovered(ctx context.Context, p *pass) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err != nil {
-		s.refused("devices that are no longer listed as bad", err)
-		return nil
+	if err == nil {
+		err = s.takeRecovered(p, missing, answers)
 	}
+	const what = "devices that are no longer listed as bad"
+	if err != nil {
+		s.refused(what, err)
+	} else {
+		s.once(what, nil)
+	}
+	return nil
+}
+
+// takeRecovered reads the answers about devices. The error is the first one of those
+// that Intune did not tell about.
+func (s *Source) takeRecovered(p *pass, missing []decision.Key, answers []msgraph.BatchAnswer) (first error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, a := range answers {
 		own := missing[i]
 		if a.Err != nil {
-			if kindOf(a.Err) == msgraph.KindNotFound && s.watched.missing(own.Value) {
-				s.fullDue = true
+			switch {
+			case kindOf(a.Err) == msgraph.KindNotFound:
+				s.fullDue = s.watched.missing(own.Value) || s.fullDue // only a complete listing removes it
+			case first == nil:
+				first = a.Err
 			}
 			continue
 		}
 		v, err := p.decode(a.Body)
-		if err != nil || v.Keys[0] != own || s.during[own] != nil {
+		if err == nil && v.Keys[0] != own {
+			err = errors.New("record is about another device")
+		}
+		if err != nil {
+			p.refuse(fmt.Sprintf("device %d of those that are no longer listed as bad", i+1), err)
+			continue
+		}
+		if s.during[own] != nil { // a look-up was faster, and is newer
 			continue
 		}
 		s.watched.seen(own.Value)
@@ -129,5 +179,5 @@ func (s *Source) recovered(ctx context.Context, p *pass) error {
 			p.changed++
 		}
 	}
-	return nil
+	return first
 }

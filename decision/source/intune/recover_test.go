@@ -1,10 +1,12 @@
 package intune
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/gatehouse-project/gatehouse/decision"
+	"github.com/gatehouse-project/gatehouse/decision/source"
 	"github.com/gatehouse-project/gatehouse/integration/emulator"
 )
 
@@ -88,6 +90,46 @@ func TestSilentRecoveryFails(t *testing.T) {
 	}
 	if _, ok := table.Find(entraKey(gone.EntraID)); ok {
 		t.Error("a removed device is still listed")
+	}
+	before := r.ms.Calls()["graph/batch"]
+	if r.sync(t); r.Stats().Mode != modeChanges || r.ms.Calls()["graph/batch"] != before {
+		t.Errorf("a device that is gone is asked for again: %s", r.Stats().Mode)
+	}
+	if _, ok := r.watched[gone.Managed[0].ID.String()]; ok {
+		t.Error("a device that is gone is still watched")
+	}
+}
+
+// TestSilentRecoveryFailsInPart: a device that Intune does not tell about, and a record
+// that cannot be read, are counted and asked for again.
+func TestSilentRecoveryFailsInPart(t *testing.T) {
+	t.Parallel()
+	r := connect(t, emulator.Options{}, Options{})
+	bad, wiped := r.find(t, emulator.CaseNoncompliant), r.find(t, emulator.CaseWiped)
+	r.sync(t)
+	r.silently(bad, func(m *emulator.Managed) { m.Compliance = "compliant" })
+	r.silently(wiped, func(m *emulator.Managed) { m.State = "wipeCanceled" })
+	r.ms.Fail("graph/managedDevice", emulator.Fault{Kind: emulator.Status, Status: 403, Count: 1})
+	r.ms.Fail("graph/managedDevice", emulator.Fault{Kind: emulator.Garbage, Count: 1})
+	sweep := source.NewSweep(0)
+	if err := r.Sync(t.Context(), sweep); !errors.Is(err, source.ErrUnchanged) {
+		t.Errorf("Sync = %v", err)
+	}
+	if n, rows := sweep.BadRows(); n != 1 || r.Stats().Bad != 1 {
+		t.Errorf("%d bad records, want 1: %v", n, rows)
+	}
+	if n := r.Stats().Refused["devices that are no longer listed as bad"]; n != 1 {
+		t.Errorf("refused %v", r.Stats().Refused)
+	}
+	table := r.sync(t)
+	if table == nil {
+		t.Fatal("the poll after it found nothing")
+	}
+	if b, w := verdict(t, table, bad), verdict(t, table, wiped); b.Compliance != decision.Compliant || w.Lifecycle != decision.LifecycleActive {
+		t.Errorf("after it: %s, %s", b.Compliance, w.Lifecycle)
+	}
+	if st := r.Stats(); st.Mode != modeChanges || st.Refused["devices that are no longer listed as bad"] != 1 {
+		t.Errorf("mode %s, refused %v", st.Mode, st.Refused)
 	}
 }
 
@@ -177,7 +219,7 @@ func TestNotFoundOnce(t *testing.T) {
 // TestWatchedNotFound: a look-up that does not find a watched record asks for a complete
 // listing once too, and for one about any other record whenever it finds none.
 func TestWatchedNotFound(t *testing.T) {
-	w := watched{"a": present, "b": stillGone}
+	w := watched{"a": {absent: present}, "b": {absent: stillGone}}
 	for i, tt := range []struct {
 		id   string
 		news bool
@@ -194,5 +236,154 @@ func TestWatchedNotFound(t *testing.T) {
 	watched(nil).seen("a")
 	if !watched(nil).missing("a") {
 		t.Error("what nobody watches is no news")
+	}
+}
+
+// TestSilentRecoveryOfStops: while nobody knows all noncompliant devices, what a poll
+// still knows completely counts: who is about to be wiped or retired.
+func TestSilentRecoveryOfStops(t *testing.T) {
+	t.Parallel()
+	pass := emulator.Fault{Kind: emulator.Slow, Delay: time.Millisecond, Count: 1}
+	refuse := emulator.Fault{Kind: emulator.Status, Status: 400, Count: 1}
+	for name, tt := range map[string]struct {
+		devices int
+		prepare func(r rig)
+		stops   bool // the list of stops is complete
+	}{
+		"too many": {maxFailing + 50, func(r rig) {
+			all := r.ms.Devices()
+			r.ms.Update(func(*emulator.Fleet) {
+				for _, d := range all {
+					for _, m := range d.Managed {
+						m.Compliance, m.LastSync = "noncompliant", m.LastSync.Add(time.Second) // no check-in
+					}
+				}
+			})
+		}, true},
+		"too many before": {0, func(r rig) { r.skipFailing = true }, true},
+		"noncompliant refused": {0, func(r rig) {
+			for _, f := range []emulator.Fault{pass, pass, refuse} {
+				r.ms.Fail(listRoute, f)
+			}
+		}, true},
+		"stops refused": {0, func(r rig) {
+			r.ms.Fail(listRoute, pass)
+			r.ms.Fail(listRoute, refuse)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := connect(t, emulator.Options{Devices: tt.devices}, Options{})
+			bad, wiped := r.find(t, emulator.CaseNoncompliant), r.find(t, emulator.CaseWiped)
+			r.sync(t)
+			tt.prepare(r)
+			r.silently(bad, func(m *emulator.Managed) { m.Compliance = "compliant" })
+			r.silently(wiped, func(m *emulator.Managed) { m.State, m.Compliance = "wipeCanceled", "compliant" })
+			table, batches := r.sync(t), r.ms.Calls()["graph/batch"]
+			if !tt.stops {
+				if table != nil || batches != 0 {
+					t.Errorf("%d batches although no list is complete", batches)
+				}
+				return
+			}
+			if table == nil {
+				t.Fatal("the poll found nothing")
+			}
+			if v := verdict(t, table, wiped); v.Lifecycle != decision.LifecycleActive {
+				t.Errorf("wipe cancelled: %s", v.Lifecycle)
+			}
+			if v := verdict(t, table, bad); v.Compliance != decision.NonCompliant {
+				t.Errorf("not in a list that is not complete: %s", v.Compliance)
+			}
+			if st := r.Stats(); st.Mode != modeChanges || batches != 1 {
+				t.Errorf("mode %s, %d batches", st.Mode, batches)
+			}
+		})
+	}
+}
+
+// TestWatched: a record is watched for each list that its last word puts it in.
+func TestWatched(t *testing.T) {
+	t.Parallel()
+	var w watched
+	for _, tt := range []struct {
+		compliance decision.Compliance
+		lifecycle  decision.Lifecycle
+		outdated   bool
+		want       watch
+	}{
+		{compliance: decision.Compliant, lifecycle: decision.LifecycleActive},
+		{compliance: decision.NonCompliant, want: watchCompliance},
+		{compliance: decision.Compliant, outdated: true, want: watchCompliance},
+		{compliance: decision.NonCompliant, lifecycle: decision.LifecycleWiping, want: watchCompliance | watchStop},
+		{compliance: decision.Compliant, lifecycle: decision.LifecycleRetiring, want: watchStop},
+		{compliance: decision.NonCompliant, outdated: true, want: watchStop},
+		{compliance: decision.ComplianceUnknown},
+		{compliance: decision.NonCompliant, outdated: true},
+	} {
+		var v decision.Verdict
+		v.Keys = []decision.Key{{Kind: decision.KindIntune, Value: "a"}}
+		v.Compliance, v.Lifecycle = tt.compliance, tt.lifecycle
+		if w.note(&v, tt.outdated); w["a"].lists != tt.want || len(w) > 0 && tt.want == 0 {
+			t.Errorf("%s, %s, outdated %t: %b, want %b", tt.compliance, tt.lifecycle, tt.outdated, w["a"].lists, tt.want)
+		}
+	}
+}
+
+// TestSilentRecoveryBesideLookup: what a look-up brought while a poll is under way is
+// newer than the poll's lists, which do not have the device, and its batch.
+func TestSilentRecoveryBesideLookup(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		after   int // lists of the poll; 0: the batch
+		batches int
+	}{
+		"before the batch": {after: 3, batches: 0},
+		"during the batch": {batches: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := start(t, emulator.Options{}, Options{})
+			bad := r.find(t, emulator.CaseNoncompliant)
+			r.sync(t)
+			at := bad.Managed[0].LastSync
+			r.silently(bad, func(m *emulator.Managed) { m.Compliance = "compliant" })
+			asked := false
+			lookup := func() {
+				asked = true
+				r.ms.Update(func(*emulator.Fleet) { // its date does not say that it is newer
+					m := bad.Managed[0]
+					m.Compliance, m.Threat, m.LastSync = "noncompliant", "mediumSeverity", at
+				})
+				own := decision.Key{Kind: decision.KindIntune, Value: bad.Managed[0].ID.String()}
+				if v, err := r.Lookup(t.Context(), own); err != nil || v.Compliance != decision.NonCompliant {
+					t.Errorf("Lookup = %s, %v", v.Compliance, err)
+				}
+			}
+			if tt.after == 0 {
+				r.lossy.late.Store(&lookup)
+			} else {
+				lists := 0
+				var count func()
+				count = func() {
+					if lists++; lists == tt.after {
+						lookup()
+						return
+					}
+					r.lossy.hook.Store(&count)
+				}
+				r.lossy.hook.Store(&count)
+			}
+			table := r.sync(t)
+			if !asked || table == nil {
+				t.Fatalf("asked %t, emitted %t", asked, table != nil)
+			}
+			if v := verdict(t, table, bad); v.Compliance != decision.NonCompliant {
+				t.Errorf("the poll overwrote the look-up: %s", v.Compliance)
+			}
+			if n := r.ms.Calls()["graph/batch"]; n != tt.batches {
+				t.Errorf("%d batches, want %d", n, tt.batches)
+			}
+		})
 	}
 }

@@ -21,7 +21,7 @@ type Stats struct {
 	SharedSerials int `json:"shared_serials"`
 	// Changed is how many records the last poll changed.
 	Changed int `json:"changed"`
-	// Bad is how many records of the last listing had no usable id.
+	// Bad is how many records of the last listing could not be read.
 	Bad int `json:"bad"`
 	// Unlisted is how many devices the last complete listing left out although
 	// Intune has them.
@@ -42,8 +42,8 @@ type Stats struct {
 	// HealthDue is how many computers wait to be asked about (Protection,
 	// Attestation) for the first time.
 	HealthDue int `json:"health_due"`
-	// Refused counts reads of settings, connectors, reasons, policies and health that
-	// failed.
+	// Refused counts reads of settings, connectors, reasons, policies, health, and
+	// devices that are no longer listed as bad, that failed.
 	Refused map[string]int `json:"refused,omitempty"`
 	// Exports and ExportsFailed count export jobs.
 	Exports       int `json:"exports"`

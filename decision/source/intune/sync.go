@@ -216,7 +216,8 @@ const stopping = "managementState eq 'wipePending' or managementState eq 'wipeIs
 	" or managementState eq 'retirePending' or managementState eq 'retireIssued'"
 
 // maxFailing bounds the noncompliant devices that a poll reads. Where there are
-// more, those that did not check in wait for the complete listing.
+// more, those that did not check in wait for the complete listing, and so does who is
+// compliant again without a check-in.
 const maxFailing = 5000
 
 var errEnough = errors.New("enough")
@@ -233,11 +234,15 @@ func (s *Source) changes(ctx context.Context, p *pass) error {
 	// What follows finds bad news about devices that did not check in: a threat
 	// that a partner reported, a grace period that ended, a wipe.
 	p.listed = map[decision.Key]bool{}
+	var complete watch
 	err = s.merge(ctx, p, stopping, 0)
+	if err == nil {
+		complete |= watchStop
+	}
 	if err == nil && !skip {
 		err = s.merge(ctx, p, "complianceState eq 'noncompliant'", maxFailing)
 		if err == nil {
-			return s.recovered(ctx, p)
+			complete |= watchCompliance
 		}
 	}
 	switch {
@@ -250,7 +255,7 @@ func (s *Source) changes(ctx context.Context, p *pass) error {
 	case err != nil:
 		return err
 	}
-	return nil
+	return s.recovered(ctx, p, complete)
 }
 
 // merge reads a filtered list into the fleet; limit bounds the rows, 0 does not.

@@ -19,6 +19,8 @@ type tenant struct {
 	secureByDefault decision.Tri
 	// settingsAt is when these two were read; zero: never.
 	settingsAt time.Time
+	// recalled is true while they are those that an earlier process read.
+	recalled bool
 	// silent are the platforms with a threat defense connector that does not
 	// respond; the unknown platform stands for any.
 	silent [decision.NumPlatforms]bool
@@ -80,19 +82,23 @@ func (t *tenant) judge(v *decision.Verdict, now time.Time) {
 	v.RiskFloor = v.Risk != decision.LevelUnknown
 }
 
-// readSettings reads the tenant's compliance settings. Without them the last
-// known ones count, also those of an earlier process (see note), and at first the
-// service's own defaults.
+// readSettings reads the tenant's compliance settings, for a complete listing. Without
+// them the last known ones count, also those of an earlier process (see doubt), and at
+// first the service's own defaults.
 func (s *Source) readSettings(ctx context.Context, now time.Time) {
 	t, err := s.settings(ctx)
 	if err != nil {
 		s.refused("settings", err)
+		s.mu.Lock()
+		s.tenant.doubt(now)
+		s.mu.Unlock()
 		return
 	}
 	s.once("settings", nil)
 	s.nameTenant(ctx)
 	s.mu.Lock()
-	s.tenant.checkIn, s.tenant.secureByDefault, s.tenant.settingsAt = t.checkIn, t.secureByDefault, now
+	s.tenant.checkIn, s.tenant.secureByDefault = t.checkIn, t.secureByDefault
+	s.tenant.settingsAt, s.tenant.recalled = now, false
 	s.mu.Unlock()
 }
 
