@@ -39,6 +39,8 @@
 // half a record) are counted by property and reason, see [Stats]. The facts that are
 // unknown therefore are in Unreadable: no other source's good news stands in for them.
 // Null is not counted: it is how the site says that a client never reported something.
+// Half a record (no row of SMS_CombinedDeviceResources, or a null IsBlocked) makes the
+// verdict alone unreadable: of a block nobody said anything, and others may.
 //
 // The package must never import another information point, a policy, or anything
 // that serves HTTP. Start reading at configmgr.go, then sync.go and verdict.go;

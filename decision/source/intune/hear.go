@@ -25,13 +25,18 @@ type hearing struct {
 }
 
 // readConnectors reads the threat defense connectors every 15 minutes, or with every
-// complete listing where that is more often.
+// complete listing where that is more often. Meanwhile what was read last grows old.
 func (s *Source) readConnectors(ctx context.Context, d *decoder) {
 	s.mu.Lock()
 	age := d.now.Sub(s.tenant.connectorsAt)
+	ask := age < 0 || age >= min(connectorsAge, s.o.FullSweep)
 	s.hearing.asked = true
+	if !ask {
+		before := s.tenant
+		s.hear(&before)
+	}
 	s.mu.Unlock()
-	if age < 0 || age >= min(connectorsAge, s.o.FullSweep) {
+	if ask {
 		s.askConnectors(ctx, d)
 	}
 }
@@ -63,11 +68,7 @@ func (s *Source) askConnectors(ctx context.Context, d *decoder) (heard bool) {
 		t.connectorsAt = d.now // after any other error the next poll tries again
 	}
 	h.err = err
-	t.hear(s.o.Now()) // not d.now: the answer to a later question may be here
-	if t.silent != before.silent || t.deaf != before.deaf || t.heard != before.heard {
-		// A first listing that is under way has judged some devices already.
-		s.pagedDue = s.pagedDue || !s.lastFull.IsZero() || s.during != nil
-	}
+	s.hear(&before)
 	if s.unheard() {
 		select {
 		case h.unheard <- struct{}{}:
@@ -75,6 +76,17 @@ func (s *Source) askConnectors(ctx context.Context, d *decoder) (heard bool) {
 		}
 	}
 	return t.heard
+}
+
+// hear decides whether what was read of the connectors last still counts. If that, or
+// what they say, is not as before, every device must be read anew. The caller holds mu.
+func (s *Source) hear(before *tenant) {
+	t := &s.tenant
+	t.hear(s.o.Now()) // not the time of a question: the answer to a later one may be here
+	if t.silent != before.silent || t.deaf != before.deaf || t.heard != before.heard {
+		// A first listing that is under way has judged some devices already.
+		s.pagedDue = s.pagedDue || !s.lastFull.IsZero() || s.during != nil
+	}
 }
 
 // hear decides whether what was read last still counts. A time in the future is that

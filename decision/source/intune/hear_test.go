@@ -87,6 +87,51 @@ func TestLastingRefusal(t *testing.T) {
 	}
 }
 
+// TestHeardForADay: while the list of connectors is refused, what was read of them counts
+// for a day and no longer, whenever the source asks for it again.
+func TestHeardForADay(t *testing.T) {
+	seal(t, func(w *sealed) {
+		w.poll = 7 * time.Minute // at most; the source asks at every third one
+		w.start(Options{})
+		w.fail(connectorsRoute, emulator.Fault{Status: http.StatusForbidden})
+		w.pass(connectorsTrust - 2*w.poll)
+		w.floor("a day is not over", false)
+		w.pass(3*w.poll + time.Minute)
+		w.floor("a poll after the day", true)
+	})
+}
+
+// TestHeardAtEverySync: that a day is over does not wait for the next question.
+func TestHeardAtEverySync(t *testing.T) {
+	seal(t, func(w *sealed) {
+		w.start(Options{})
+		for _, tt := range []struct {
+			age  time.Duration // of what was read
+			want bool
+		}{
+			{connectorsTrust - time.Second, true},
+			{connectorsTrust, false},
+			{time.Hour, true},
+			{-time.Second, false}, // the clock was set back
+		} {
+			now := time.Now()
+			w.mu.Lock()
+			w.tenant.connectorsAt, w.tenant.heardAt, w.pagedDue = now.Add(-time.Minute), now.Add(-tt.age), false
+			before := w.tenant.heard
+			w.mu.Unlock()
+			d, n := w.decoder(), w.calls(connectorsRoute)
+			w.readConnectors(t.Context(), &d)
+			w.mu.Lock()
+			heard, due := w.tenant.heard, w.pagedDue
+			w.mu.Unlock()
+			if heard != tt.want || due != (before != tt.want) || w.calls(connectorsRoute) != n {
+				t.Errorf("read %s ago: heard %t, every device is due %t, %d questions, want %t, %t and none",
+					tt.age, heard, due, w.calls(connectorsRoute)-n, tt.want, before != tt.want)
+			}
+		}
+	})
+}
+
 // TestNothingToAsk: while the levels count nobody asks beside the polls, also where
 // the list fails.
 func TestNothingToAsk(t *testing.T) {

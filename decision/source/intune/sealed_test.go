@@ -1,6 +1,7 @@
 package intune
 
 import (
+	"cmp"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -53,6 +54,7 @@ type sealed struct {
 	t     *testing.T
 	ms    *emulator.Server
 	store memory
+	poll  time.Duration // default one hour
 	stop  func()
 	rig
 	runner *source.Runner
@@ -97,7 +99,7 @@ func (w *sealed) begin(o Options) {
 	}
 	w.rig = rig{Source: s, ms: w.ms}
 	w.runner = source.NewRunner(s, source.RunnerOptions{
-		Name: "intune", Authoritative: true, Remote: true, Poll: time.Hour, Snapshot: &w.store,
+		Name: "intune", Authoritative: true, Remote: true, Poll: cmp.Or(w.poll, time.Hour), Snapshot: &w.store,
 		Guards: source.Guards{Off: true}, // a fleet that nobody heard of for a day is news
 	})
 	w.stop = func() {
