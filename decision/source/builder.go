@@ -48,6 +48,7 @@ func (b *Builder) Add(v *decision.Verdict) error { return b.add(v, mark{}) }
 type mark struct {
 	held        bool
 	kept        uint32
+	said        uint64 // see [Table]; 0: what is kept hides nothing
 	gone, until time.Time
 }
 
@@ -71,6 +72,9 @@ func (b *Builder) add(v *decision.Verdict, m mark) error {
 	b.t.offs = append(b.t.offs, off)
 	if m.kept != 0 {
 		b.t.kept = append(append(b.t.kept, make([]uint32, row-len(b.t.kept))...), m.kept)
+	}
+	if m.kept != 0 && m.said != 0 {
+		b.t.say(uint32(row), m.said)
 	}
 	if m.held {
 		for len(b.t.held) <= row/64 {

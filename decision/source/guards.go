@@ -212,14 +212,14 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 				continue
 			}
 			v.Unreadable = fresh.tail(row).unreadable // also what is hidden by what is kept
-			if err := b.add(&v, mark{kept: fresh.keptFields(row)}); err != nil {
+			if err := b.add(&v, mark{kept: fresh.keptFields(row), said: fresh.said[uint32(row)]}); err != nil {
 				return nil, nil, err
 			}
 			continue
 		}
 		better, worse := compare(old.facts[before], fresh.facts[row], old.reported)
 		hold := better && p.holdGood || worse && p.holdBad
-		kept := fresh.keptFields(row)
+		kept, said := fresh.keptFields(row), fresh.said[uint32(row)]
 		if hold {
 			if better && p.holdGood {
 				h.GoodNews++
@@ -237,10 +237,11 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 			}
 			doubt(&v.Device, &now.Device)
 			kept = old.keptFields(int(before)) &^ differ(old.facts[before], pack(&v.Device))
+			said = old.said[before]
 		} else {
 			v.Unreadable = fresh.tail(row).unreadable
 		}
-		if err := b.add(&v, mark{held: hold, kept: kept}); err != nil {
+		if err := b.add(&v, mark{held: hold, kept: kept, said: said}); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -251,7 +252,7 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 			}
 			h.Removals++
 			id.add(heldRemoval, v.Keys[0], 0)
-			if err := b.add(&v, mark{held: true, kept: old.keptFields(row)}); err != nil {
+			if err := b.add(&v, mark{held: true, kept: old.keptFields(row), said: old.said[uint32(row)]}); err != nil {
 				return nil, nil, err
 			}
 		}

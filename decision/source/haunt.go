@@ -69,7 +69,7 @@ func (t *Table) haunt(all []tombstone) []tombstone {
 // halt puts the stops of a tombstone into a row. They count as kept, for the record
 // itself does not say so.
 func (t *Table) halt(row int, d *decision.Device, s *tombstone) {
-	stop(d, &s.verdict.Device)
+	halted(d, &s.verdict.Device)
 	word := pack(d)
 	kept := differ(t.facts[row], word)
 	if kept == 0 {
@@ -80,14 +80,31 @@ func (t *Table) halt(row int, d *decision.Device, s *tombstone) {
 	t.note(row, said)
 }
 
+// halted is stop for what a record that is gone said: of two lifecycles that both stop
+// the present record's own stays.
+func halted(d, gone *decision.Device) {
+	own := d.Lifecycle
+	stop(d, gone)
+	switch own {
+	case decision.LifecycleRetiring, decision.LifecycleWiping, decision.LifecycleRevoked:
+		d.Lifecycle = own
+	case decision.LifecycleUnknown, decision.LifecycleActive, decision.LifecyclePending, decision.LifecycleUnhealthy, decision.LifecycleDiscovered:
+	}
+}
+
 // note keeps what the source says in a row beside what stops it.
 func (t *Table) note(row int, said uint64) {
 	t.sum -= t.term(row)
+	t.say(uint32(row), said)
+	t.sum += t.term(row)
+}
+
+// say is note in a table that has no sum yet.
+func (t *Table) say(row uint32, said uint64) {
 	if t.said == nil {
 		t.said = map[uint32]uint64{}
 	}
-	t.said[uint32(row)] = said
-	t.sum += t.term(row)
+	t.said[row] = said
 }
 
 // unsay undoes note.
@@ -159,7 +176,7 @@ func (t *Table) haunted(v *decision.Verdict, now time.Time) bool {
 	before := pack(&v.Device)
 	for _, k := range v.Keys {
 		if s, ok := t.tombstone(k, now); ok && s.outlasts(&v.Device) {
-			stop(&v.Device, &s.verdict.Device)
+			halted(&v.Device, &s.verdict.Device)
 		}
 	}
 	return pack(&v.Device) != before
