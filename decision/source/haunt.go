@@ -142,6 +142,35 @@ func (t *Table) sharing(all []tombstone) [][]uint32 {
 	if len(several) == 0 {
 		return rows
 	}
+	t.scan(several, func(row uint32, of []int) {
+		for _, i := range of {
+			rows[i] = append(rows[i], row)
+		}
+	})
+	return rows
+}
+
+// having returns the rows that have one of these ids, also where several have it.
+func (t *Table) having(ids []decision.Key) (rows []uint32) {
+	several := map[packedID][]int{}
+	for _, k := range ids {
+		switch row, ok, ambiguous := t.find(k); {
+		case !ok:
+		case ambiguous:
+			several[t.packed(k)] = nil
+		default:
+			rows = append(rows, row)
+		}
+	}
+	if len(several) > 0 {
+		t.scan(several, func(row uint32, _ []int) { rows = append(rows, row) })
+	}
+	slices.Sort(rows)
+	return slices.Compact(rows)
+}
+
+// scan calls f for every row with one of some ids, with what is said of that id.
+func (t *Table) scan(ids map[packedID][]int, f func(row uint32, of []int)) {
 	for row, off := range t.offs {
 		if off == dead {
 			continue
@@ -149,12 +178,11 @@ func (t *Table) sharing(all []tombstone) [][]uint32 {
 		c := cursor{b: t.blob(off)}
 		for range c.byte() {
 			kind, value, guid := c.key()
-			for _, i := range several[packedID{kind, guid, string(value)}] {
-				rows[i] = append(rows[i], uint32(row))
+			if of, ok := ids[packedID{kind, guid, string(value)}]; ok {
+				f(uint32(row), of)
 			}
 		}
 	}
-	return rows
 }
 
 // packed returns an id of a kind that the table has.
