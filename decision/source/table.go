@@ -35,7 +35,8 @@ type Table struct {
 	kept     []uint32
 	keptRows int
 	// said are the facts of rows as the source says them, where stops of tombstones took
-	// the place of other words ([Table.halt]). Only rows of which something is kept have them.
+	// the place of other words ([Table.halt]), or what is kept is what a look-up said
+	// ([Runner.absorb]). Only rows of which something is kept have them.
 	said map[uint32]uint64
 	// gone is a table of tombstones, about devices that are none of this one's; nil
 	// without any. Its own ends is when the first of them does.
