@@ -30,6 +30,7 @@ type Table struct {
 
 	held   []uint64 // bits of rows that a guard held back; nil without any
 	heldAt int64    // when the oldest of them was last confirmed, as decision.Mono
+	odd    []uint64 // bits of rows with facts of barring in their tail; nil without any
 	// kept are, by row, the bits of the fields about which the source said something
 	// bad before and nothing by now; nil without any.
 	kept     []uint32
