@@ -48,6 +48,7 @@ func (b *Builder) Add(v *decision.Verdict) error { return b.add(v, mark{}) }
 type mark struct {
 	held        bool
 	kept        uint32
+	said        uint64 // see [Table]; 0: what is kept hides nothing
 	gone, until time.Time
 }
 
@@ -72,13 +73,25 @@ func (b *Builder) add(v *decision.Verdict, m mark) error {
 	if m.kept != 0 {
 		b.t.kept = append(append(b.t.kept, make([]uint32, row-len(b.t.kept))...), m.kept)
 	}
+	if m.kept != 0 && m.said != 0 {
+		b.t.say(uint32(row), m.said)
+	}
 	if m.held {
-		for len(b.t.held) <= row/64 {
-			b.t.held = append(b.t.held, 0)
-		}
-		b.t.held[row/64] |= 1 << (row % 64)
+		b.t.held = setBit(b.t.held, row)
+	}
+	if v.Unreadable&barring != 0 {
+		b.t.odd = setBit(b.t.odd, row)
 	}
 	return nil
+}
+
+// setBit sets the bit of a row in a set that is as long as it must be.
+func setBit(set []uint64, row int) []uint64 {
+	for len(set) <= row/64 {
+		set = append(set, 0)
+	}
+	set[row/64] |= 1 << (row % 64)
+	return set
 }
 
 // AddUser adds one user, who needs an object id or a name. Records of one
@@ -202,8 +215,10 @@ func (b *Builder) Build() (*Table, error) {
 	if n := len(t.chunks); n > 0 {
 		t.chunks[n-1] = fit(t.chunks[n-1])
 	}
-	if t.held != nil {
-		t.held = append(t.held, make([]uint64, (len(t.offs)+63)/64-len(t.held))...)
+	for _, set := range []*[]uint64{&t.held, &t.odd} {
+		if *set != nil {
+			*set = append(*set, make([]uint64, (len(t.offs)+63)/64-len(*set))...)
+		}
 	}
 	return &t, nil
 }

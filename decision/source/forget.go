@@ -40,106 +40,6 @@ type Kept struct {
 // Any reports whether anything is kept.
 func (k *Kept) Any() bool { return k.Facts != 0 || !k.GoneUntil.IsZero() }
 
-// remains is where a runner keeps something about one device.
-type remains struct {
-	ids     []decision.Key // all but serial numbers that nobody asked for
-	rows    []uint32       // of the table
-	gone    []tombstone    // of the device
-	others  []tombstone    // of other devices
-	entries []*looked
-}
-
-// add takes in the ids of a record. A serial number is no link to another record: the
-// next one to show it may be another device.
-func (m *remains) add(keys []decision.Key) {
-	for _, k := range keys {
-		if k.Kind != decision.KindSerial && !hasKey(m.ids, k) {
-			m.ids = append(m.ids, k)
-		}
-	}
-}
-
-// remains collects the records that belong to the device with these ids: what is
-// listed, what look-ups found, and what is gone, as far as one of those ids leads from
-// one to the next. The caller holds blend, or only looks on.
-func (r *Runner) remains(v *view, keys []decision.Key) (*remains, error) {
-	m := &remains{ids: slices.Clone(keys)}
-	if v != nil {
-		m.others = v.table.tombstones(time.Now())
-	}
-	for before := -1; before != len(m.ids); {
-		before = len(m.ids)
-		for _, k := range m.ids[:before] {
-			if e, ok := r.cached(k); ok && !slices.Contains(m.entries, e) {
-				m.entries = append(m.entries, e)
-				m.add(e.verdict.Keys)
-			}
-		}
-		if v != nil {
-			m.grow(v.table)
-		}
-	}
-	for _, k := range keys {
-		if k.Kind == decision.KindSerial && slices.ContainsFunc(m.others, func(s tombstone) bool { return hasKey(s.verdict.Keys, k) }) {
-			return nil, fmt.Errorf("source %s: %w", r.o.Name, ErrSeveralDevices)
-		}
-	}
-	for _, row := range m.rows {
-		if v.table.Held(int(row)) {
-			return nil, fmt.Errorf("source %s: %w", r.o.Name, ErrHeldBack)
-		}
-	}
-	return m, nil
-}
-
-// grow adds the rows and tombstones that an id leads to.
-func (m *remains) grow(t *Table) {
-	for _, row := range t.rowsOf(m.ids, m.gone) {
-		if !slices.Contains(m.rows, row) {
-			m.rows = append(m.rows, row)
-			m.add(t.Verdict(int(row)).Keys)
-		}
-	}
-	// A serial number finds a tombstone only where nothing is listed by it, and one alone.
-	alone := func(k decision.Key) bool {
-		if k.Kind != decision.KindSerial {
-			return true
-		}
-		_, listed, _ := t.find(k)
-		if t.gone == nil || listed {
-			return false
-		}
-		_, one := t.gone.Find(k)
-		return one
-	}
-	m.others = slices.DeleteFunc(m.others, func(s tombstone) bool {
-		mine := slices.ContainsFunc(m.ids, func(k decision.Key) bool { return hasKey(s.verdict.Keys, k) && alone(k) })
-		if mine {
-			m.gone = append(m.gone, s)
-			m.add(s.verdict.Keys)
-		}
-		return mine
-	})
-}
-
-// rowsOf returns the rows that have one of these ids alone, and those that one of these
-// tombstones stops by an id other than a serial number.
-func (t *Table) rowsOf(ids []decision.Key, gone []tombstone) (rows []uint32) {
-	for _, k := range ids {
-		if row, ok, ambiguous := t.find(k); ok && !ambiguous {
-			rows = append(rows, row)
-		}
-	}
-	strong := slices.Clone(gone)
-	for i := range strong {
-		strong[i].verdict.Keys = slices.DeleteFunc(slices.Clone(strong[i].verdict.Keys), func(k decision.Key) bool { return k.Kind == decision.KindSerial })
-	}
-	for _, of := range t.sharing(strong) {
-		rows = append(rows, of...)
-	}
-	return rows
-}
-
 // own returns the facts of a row as the source says them, where that is known, and
 // nothing for what is kept.
 func (t *Table) own(row uint32) uint64 {
@@ -158,22 +58,46 @@ func (t *Table) own(row uint32) uint64 {
 	return word
 }
 
+// stops reports whether a tombstone stops the device of a row of t with these facts.
+func (s *tombstone) stops(t *Table, d *decision.Device) bool {
+	return s.outlasts(d) && slices.ContainsFunc(s.verdict.Keys, func(k decision.Key) bool {
+		if !hasKey(d.Keys, k) {
+			return false
+		}
+		_, ok, ambiguous := t.find(k)
+		return ok && (!ambiguous || k.Kind != decision.KindSerial)
+	})
+}
+
 // without returns a table that keeps nothing about some rows but what the tombstones
-// left say, and those of them that still count.
-func (t *Table) without(rows []uint32, left []tombstone) (*Table, []tombstone) {
+// near them say.
+func (t *Table) without(rows []uint32, near []tombstone) *Table {
 	c := t.copyFacts()
 	for _, row := range rows {
-		if t.keptFields(int(row)) != 0 {
-			c.set(int(row), t.own(row), 0)
+		kept := t.keptFields(int(row))
+		if kept == 0 {
+			continue
+		}
+		own := t.own(row)
+		kept &^= differ(t.facts[row], own) // the rest the source said itself
+		c.set(int(row), own, kept)
+		if kept == 0 {
 			c.unsay(row)
 		}
+		d := c.Verdict(int(row)).Device
+		for i := range near {
+			if near[i].stops(t, &d) {
+				c.halt(int(row), &d, &near[i])
+			}
+		}
 	}
-	return c, c.haunt(slices.Clone(left))
+	return c
 }
 
 // without returns what a look-up found as the source said it, and what t says beside
-// that; the same if it keeps nothing else. t is nil without a listing.
-func (e *looked) without(t *Table, can keeping) *looked {
+// that without the remains of the device; the same if nothing else is kept. t is nil
+// without a listing.
+func (e *looked) without(t *Table, m *remains, can keeping) *looked {
 	if e.said == nil {
 		return e
 	}
@@ -181,9 +105,10 @@ func (e *looked) without(t *Table, can keeping) *looked {
 	if t != nil {
 		if row, ok, ambiguous := t.find(e.verdict.Keys[0]); ok && !ambiguous {
 			listed := t.Verdict(int(row))
+			unpack(m.bare(t, row), &listed.Device)
 			next.kept = keepFacts(&next.verdict.Device, &listed.Device, can)
 		}
-		t.haunted(&next.verdict, time.Now())
+		m.haunted(&next.verdict)
 	}
 	if pack(&next.verdict.Device) == pack(&e.verdict.Device) {
 		return e
@@ -194,19 +119,15 @@ func (e *looked) without(t *Table, can keeping) *looked {
 	return next
 }
 
-// strip says what is known without what is kept about the device, and what that was.
-// The table is the same if it keeps nothing of it.
-func (r *Runner) strip(t *Table, m *remains) (stripped *Table, entries []*looked, k Kept) {
+// strip says what is kept about the device, and what look-ups found without that: of
+// each entry the same if it keeps nothing. rows says whether a row changes.
+func (r *Runner) strip(t *Table, m *remains) (entries []*looked, rows bool, k Kept) {
 	k.Source = r.o.Name
 	var bits uint32
-	if stripped = t; t != nil && (len(m.gone) > 0 || slices.ContainsFunc(m.rows, func(row uint32) bool { return t.keptFields(int(row)) != 0 })) {
-		var left []tombstone
-		stripped, left = t.without(m.rows, m.others)
-		if t.gone != nil && len(left) != t.gone.devices {
-			stripped.gone = bury(left)
-		}
-		for _, row := range m.rows {
-			bits |= t.keptFields(int(row)) & differ(t.facts[row], stripped.facts[row])
+	for _, row := range m.rows {
+		if word := m.bare(t, row); word != t.facts[row] {
+			rows = true
+			bits |= t.keptFields(int(row)) & differ(t.facts[row], word)
 		}
 	}
 	for _, s := range m.gone {
@@ -217,12 +138,12 @@ func (r *Runner) strip(t *Table, m *remains) (stripped *Table, entries []*looked
 		k.GoneUntil = later(k.GoneUntil, s.until)
 	}
 	for _, e := range m.entries {
-		next := e.without(stripped, r.can)
+		next := e.without(t, m, r.can)
 		entries = append(entries, next)
 		bits |= worse(pack(&e.verdict.Device), pack(&next.verdict.Device))
 	}
 	k.Facts = factsOf(bits)
-	return stripped, entries, k
+	return entries, rows, k
 }
 
 // worse returns the fields where a word is bad and another is not the same.
@@ -236,10 +157,9 @@ func worse(word, other uint64) (bits uint32) {
 	return bits
 }
 
-// kept looks on.
+// kept looks on. No look-up waits for it, and it reads no more than what leads from one
+// id of the device to the next.
 func (r *Runner) kept(keys []decision.Key) (Kept, error) {
-	r.blend.Lock()
-	defer r.blend.Unlock()
 	v := r.view.Load()
 	m, err := r.remains(v, keys)
 	if err != nil {
@@ -271,19 +191,61 @@ func (r *Runner) forgetDevice(keys []decision.Key) (Kept, error) {
 	return k, nil
 }
 
+// left are the tombstones of a table but some.
+type left struct {
+	of     *Table // all; nil: none
+	buried []uint32
+	rest   *Table
+}
+
+// leave returns the tombstones of a table that still count, but those at these of its rows.
+func (t *Table) leave(buried []uint32, now time.Time) left {
+	l := left{buried: buried}
+	if t == nil || t.gone == nil {
+		return l
+	}
+	l.of, l.rest = t.gone, t.gone
+	if len(buried) == 0 {
+		return l
+	}
+	var all []tombstone
+	for row, off := range t.gone.offs {
+		if off == dead || slices.Contains(buried, uint32(row)) {
+			continue
+		}
+		if v, l := t.gone.restore(row); l.until.After(now) {
+			all = append(all, tombstone{v, l.gone, l.until})
+		}
+	}
+	l.rest = bury(all)
+	return l
+}
+
 func (r *Runner) drop(keys []decision.Key) (Kept, error) {
 	r.placing.Lock()
 	defer r.placing.Unlock()
-	r.blend.Lock()
-	defer r.blend.Unlock()
 	v := r.view.Load()
 	m, err := r.remains(v, keys)
 	if err != nil {
 		return Kept{Source: r.o.Name}, err
 	}
-	t, entries, k := r.strip(v.tableOrNil(), m)
-	if v != nil && t != v.table {
-		r.view.Store(&view{table: t, since: v.since})
+	stay := v.tableOrNil().leave(m.buried, time.Now()) // before blend, as look-ups wait for that
+	r.blend.Lock()
+	defer r.blend.Unlock()
+	v = r.view.Load() // which a look-up may have changed meanwhile
+	t := v.tableOrNil()
+	if m, err = r.remains(v, keys); err != nil {
+		return Kept{Source: r.o.Name}, err
+	}
+	if t != nil && (t.gone != stay.of || !slices.Equal(m.buried, stay.buried)) {
+		stay = t.leave(m.buried, time.Now())
+	}
+	entries, rows, k := r.strip(t, m)
+	changed := t != nil && (rows || stay.rest != stay.of)
+	if changed {
+		next := t.without(m.rows, m.near)
+		next.gone = stay.rest
+		r.view.Store(&view{table: next, since: v.since})
 	}
 	for i, e := range m.entries {
 		for _, id := range e.verdict.Keys {
@@ -294,9 +256,11 @@ func (r *Runner) drop(keys []decision.Key) (Kept, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.journal.dirty = r.journal.dirty || v != nil && t != v.table
+	r.journal.dirty = r.journal.dirty || changed
 	if p := r.journal.pending; p != nil { // or the next sweep would take it from there
-		p.table, _ = p.table.without(p.table.rowsOf(m.ids, m.gone), m.others)
+		if of := p.table.rowsOf(m.ids, m.gone); t != nil && len(of) > 0 {
+			p.table = p.table.without(of, t.nearby(m.buried, p.table, of, nil, time.Now()))
+		}
 	}
 	return k, nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/gatehouse-project/gatehouse/decision"
 )
 
 // Guards protect a fleet from one bad listing: a truncated export, a renamed
@@ -102,6 +104,30 @@ type news struct {
 	removed                     []uint32 // rows of the table before
 }
 
+// barring are the facts of which a word that nobody can read is unknown for every
+// policy, whatever it asks for: a hard stop may be behind it. To become so is bad news,
+// also of a device of which nothing was known, since it can stop the whole fleet.
+const barring = decision.FactSet(1<<decision.FactEnabled | 1<<decision.FactLifecycle | 1<<decision.FactJailbroken)
+
+// barred returns the facts of barring that nobody can read in a row.
+func (t *Table) barred(row int) decision.FactSet {
+	if t.odd == nil || t.odd[row/64]&(1<<(row%64)) == 0 {
+		return 0
+	}
+	return t.tail(row).unreadable & barring &^ factsOf(t.keptFields(row))
+}
+
+// changes is compare for a row of a table and the same device in a fresh one.
+func changes(old *Table, before int, fresh *Table, row int) (better, worse bool) {
+	better, worse = compare(old.facts[before], fresh.facts[row], old.reported)
+	if !worse {
+		if now := fresh.barred(row); now != 0 {
+			worse = now&^old.barred(before) != 0
+		}
+	}
+	return better, worse
+}
+
 // survey compares a sweep with the table before, and keeps bad news about which the
 // sweep is silent on the way, so that every row is looked up once. base is what is
 // known by the rows of old by now, can what is kept.
@@ -130,7 +156,7 @@ func survey(old, fresh *Table, base []uint64, can keeping) news {
 			if base[row] != fresh.facts[at] {
 				fresh.keep(int(at), base[row], can)
 			}
-			better, worse := compare(old.facts[row], fresh.facts[at], old.reported)
+			better, worse := changes(old, row, fresh, int(at))
 			if better {
 				n.good++
 			}
@@ -212,21 +238,21 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 				continue
 			}
 			v.Unreadable = fresh.tail(row).unreadable // also what is hidden by what is kept
-			if err := b.add(&v, mark{kept: fresh.keptFields(row)}); err != nil {
+			if err := b.add(&v, mark{kept: fresh.keptFields(row), said: fresh.said[uint32(row)]}); err != nil {
 				return nil, nil, err
 			}
 			continue
 		}
-		better, worse := compare(old.facts[before], fresh.facts[row], old.reported)
+		better, worse := changes(old, int(before), fresh, row)
 		hold := better && p.holdGood || worse && p.holdBad
-		kept := fresh.keptFields(row)
+		kept, said := fresh.keptFields(row), fresh.said[uint32(row)]
 		if hold {
 			if better && p.holdGood {
 				h.GoodNews++
 			} else {
 				h.BadNews++
 			}
-			id.add(heldRow, key, fresh.facts[row])
+			id.add(heldRow, key, fresh.facts[row]^uint64(fresh.barred(row))*0x9e3779b97f4a7c15)
 			now := v
 			v = old.Verdict(int(before))
 			v.RiskFloor = v.RiskFloor || now.RiskFloor // a partner fell silent: nobody knows of anything worse
@@ -235,12 +261,15 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 			} else if worse {
 				stop(&v.Device, &now.Device)
 			}
-			doubt(&v.Device, &now.Device)
+			if !worse || !p.holdBad { // else that nobody can read it is held back as well
+				doubt(&v.Device, &now.Device)
+			}
 			kept = old.keptFields(int(before)) &^ differ(old.facts[before], pack(&v.Device))
+			said = old.said[before]
 		} else {
 			v.Unreadable = fresh.tail(row).unreadable
 		}
-		if err := b.add(&v, mark{held: hold, kept: kept}); err != nil {
+		if err := b.add(&v, mark{held: hold, kept: kept, said: said}); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -251,7 +280,7 @@ func (p *plan) apply(old, fresh *Table, capacity int, confirmed int64) (*Table, 
 			}
 			h.Removals++
 			id.add(heldRemoval, v.Keys[0], 0)
-			if err := b.add(&v, mark{held: true, kept: old.keptFields(row)}); err != nil {
+			if err := b.add(&v, mark{held: true, kept: old.keptFields(row), said: old.said[uint32(row)]}); err != nil {
 				return nil, nil, err
 			}
 		}

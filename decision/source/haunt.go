@@ -69,7 +69,7 @@ func (t *Table) haunt(all []tombstone) []tombstone {
 // halt puts the stops of a tombstone into a row. They count as kept, for the record
 // itself does not say so.
 func (t *Table) halt(row int, d *decision.Device, s *tombstone) {
-	stop(d, &s.verdict.Device)
+	halted(d, &s.verdict.Device)
 	word := pack(d)
 	kept := differ(t.facts[row], word)
 	if kept == 0 {
@@ -80,14 +80,31 @@ func (t *Table) halt(row int, d *decision.Device, s *tombstone) {
 	t.note(row, said)
 }
 
+// halted is stop for what a record that is gone said: of two lifecycles that both stop
+// the present record's own stays.
+func halted(d, gone *decision.Device) {
+	own := d.Lifecycle
+	stop(d, gone)
+	switch own {
+	case decision.LifecycleRetiring, decision.LifecycleWiping, decision.LifecycleRevoked:
+		d.Lifecycle = own
+	case decision.LifecycleUnknown, decision.LifecycleActive, decision.LifecyclePending, decision.LifecycleUnhealthy, decision.LifecycleDiscovered:
+	}
+}
+
 // note keeps what the source says in a row beside what stops it.
 func (t *Table) note(row int, said uint64) {
 	t.sum -= t.term(row)
+	t.say(uint32(row), said)
+	t.sum += t.term(row)
+}
+
+// say is note in a table that has no sum yet.
+func (t *Table) say(row uint32, said uint64) {
 	if t.said == nil {
 		t.said = map[uint32]uint64{}
 	}
-	t.said[uint32(row)] = said
-	t.sum += t.term(row)
+	t.said[row] = said
 }
 
 // unsay undoes note.
@@ -125,6 +142,35 @@ func (t *Table) sharing(all []tombstone) [][]uint32 {
 	if len(several) == 0 {
 		return rows
 	}
+	t.scan(several, func(row uint32, of []int) {
+		for _, i := range of {
+			rows[i] = append(rows[i], row)
+		}
+	})
+	return rows
+}
+
+// having returns the rows that have one of these ids, also where several have it.
+func (t *Table) having(ids []decision.Key) (rows []uint32) {
+	several := map[packedID][]int{}
+	for _, k := range ids {
+		switch row, ok, ambiguous := t.find(k); {
+		case !ok:
+		case ambiguous:
+			several[t.packed(k)] = nil
+		default:
+			rows = append(rows, row)
+		}
+	}
+	if len(several) > 0 {
+		t.scan(several, func(row uint32, _ []int) { rows = append(rows, row) })
+	}
+	slices.Sort(rows)
+	return slices.Compact(rows)
+}
+
+// scan calls f for every row with one of some ids, with what is said of that id.
+func (t *Table) scan(ids map[packedID][]int, f func(row uint32, of []int)) {
 	for row, off := range t.offs {
 		if off == dead {
 			continue
@@ -132,12 +178,11 @@ func (t *Table) sharing(all []tombstone) [][]uint32 {
 		c := cursor{b: t.blob(off)}
 		for range c.byte() {
 			kind, value, guid := c.key()
-			for _, i := range several[packedID{kind, guid, string(value)}] {
-				rows[i] = append(rows[i], uint32(row))
+			if of, ok := ids[packedID{kind, guid, string(value)}]; ok {
+				f(uint32(row), of)
 			}
 		}
 	}
-	return rows
 }
 
 // packed returns an id of a kind that the table has.
@@ -159,7 +204,7 @@ func (t *Table) haunted(v *decision.Verdict, now time.Time) bool {
 	before := pack(&v.Device)
 	for _, k := range v.Keys {
 		if s, ok := t.tombstone(k, now); ok && s.outlasts(&v.Device) {
-			stop(&v.Device, &s.verdict.Device)
+			halted(&v.Device, &s.verdict.Device)
 		}
 	}
 	return pack(&v.Device) != before

@@ -137,15 +137,46 @@ func (r *Runner) absorb(t *Table, since, at int64) *Table {
 		}
 		word, more := keep(said, word, t.keepable(int(row), r.can))
 		kept |= more
-		if word == t.facts[row] && kept == t.keptFields(int(row)) {
+		spoken := said
+		if e.said != nil {
+			spoken = pack(&e.said.Device)
+		}
+		own := heard(t.own(row), spoken, kept|t.keptFields(int(row)))
+		if word == t.facts[row] && kept == t.keptFields(int(row)) && own == t.own(row) {
 			return
 		}
 		if out == t {
 			out = t.copyFacts()
 		}
 		out.set(int(row), word, kept)
+		out.unsay(row)
+		if kept != 0 && own != out.own(row) {
+			out.note(int(row), own)
+		}
 	})
 	return out
+}
+
+// heard returns the facts of a row as the source says them, with what a look-up said
+// since of the fields that are kept: bad news is the source's own then, and no gateway's
+// to forget. The listing is silent about good news.
+func heard(own, said uint64, kept uint32) uint64 {
+	for i := range fields {
+		f := &fields[i]
+		v := f.in(said)
+		if kept&(1<<i) == 0 || v == 0 {
+			continue
+		}
+		floor := uint8(1) // as of all that is kept
+		if !f.bad(v) {
+			v, floor = 0, 0
+		}
+		own = f.with(own, v)
+		if i == riskField {
+			own = fields[floorField].with(own, floor)
+		}
+	}
+	return own
 }
 
 // renew replaces what is kept in a word by what was said since: other bad news, or

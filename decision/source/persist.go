@@ -46,18 +46,19 @@ func (r *Runner) restore() {
 func (r *Runner) save(last bool) error {
 	r.saving.Lock()
 	defer r.saving.Unlock()
-	v := r.view.Load()
-	if r.o.Snapshot == nil || v == nil {
+	before := r.view.Load()
+	if r.o.Snapshot == nil || before == nil {
 		return nil
 	}
-	now, note := time.Now(), r.note()
+	now, note := time.Now(), r.note() // may wait for the source, while a newer table comes
 	r.mu.Lock()
 	j := &r.journal
+	v := r.view.Load() // where dirty is cleared: who stores a view sets dirty after it
 	due := j.dirty || last && j.confirmed.After(j.saved) || j.confirmed.Sub(j.saved) >= confirmGap ||
 		!bytes.Equal(note, j.note) && (last || now.Sub(j.written) >= confirmGap)
 	confirmed := j.confirmed
 	if due {
-		j.dirty = false
+		j.dirty = v != before // the note may be older than such a table: both are written again
 	}
 	r.mu.Unlock()
 	if !due {

@@ -181,7 +181,9 @@ type tail struct {
 	// Of a tombstone: since when the source does not have the device, and until
 	// when its last word counts. Times.
 	gone, until time.Time
-	kept        uint32 // uvarint, in a snapshot alone: see [Table]
+	// Uvarints, in a snapshot alone: see [Table]. Without said what is kept hides nothing.
+	kept uint32
+	said uint64
 }
 
 func (l tail) appendTo(b []byte) []byte {
@@ -193,7 +195,7 @@ func (l tail) appendTo(b []byte) []byte {
 		b = appendTime(appendTime(b, l.gone), l.until)
 	}
 	if kept {
-		b = binary.AppendUvarint(b, uint64(l.kept))
+		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(l.kept)), l.said)
 	}
 	return b
 }
@@ -208,6 +210,9 @@ func (c *cursor) tail() (l tail) {
 	}
 	if len(c.b) > 0 {
 		l.kept = uint32(c.uvarint())
+	}
+	if len(c.b) > 0 {
+		l.said = c.uvarint()
 	}
 	return l
 }

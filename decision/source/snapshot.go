@@ -91,7 +91,7 @@ func encodeSnapshot(s savedTable, heldAt time.Time) []byte {
 		}
 		blob := t.blob(off)
 		if kept := t.keptFields(row); kept != 0 {
-			blob = t.withKept(blob, kept)
+			blob = t.withKept(blob, kept, t.said[uint32(row)])
 		}
 		b = append(binary.AppendUvarint(append(b, held), uint64(len(blob))), blob...)
 	}
@@ -109,14 +109,15 @@ func encodeSnapshot(s savedTable, heldAt time.Time) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s.note))), s.note...)
 }
 
-// withKept returns a packed row with the fields that are kept in its tail.
-func (t *Table) withKept(blob []byte, kept uint32) []byte {
+// withKept returns a packed row with the fields that are kept, and what they hide, in
+// its tail.
+func (t *Table) withKept(blob []byte, kept uint32, said uint64) []byte {
 	c := cursor{b: blob}
 	var d decision.Device
 	c.device(&d, t.kinds, t.interned)
 	row := slices.Clone(blob[:len(blob)-len(c.b)])
 	l := c.tail()
-	l.kept = kept
+	l.kept, l.said = kept, said
 	return l.appendTo(row)
 }
 
@@ -150,7 +151,7 @@ func decodeSnapshot(body []byte, capacity int) (savedTable, error) {
 		}
 		l := row.tail()
 		v.Unreadable = l.unreadable
-		to, m := b, mark{held: held, kept: keptOf(&v.Device, l.kept)}
+		to, m := b, mark{held: held, kept: keptOf(&v.Device, l.kept), said: l.said}
 		if !l.until.IsZero() {
 			to, m = ended, mark{gone: l.gone, until: earlier(l.until, longest)}
 		}

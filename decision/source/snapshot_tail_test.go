@@ -97,7 +97,7 @@ func TestTailsAreForTheNext(t *testing.T) {
 		"unreadable": {unreadable: decision.Facts(decision.FactRisk)},
 		"ended":      {gone: time.Unix(1_700_000_000, 0).UTC(), until: time.Unix(1_800_000_000, 0).UTC()},
 		"kept":       {kept: 5},
-		"all":        {decision.AllFacts, time.Unix(1, 0).UTC(), time.Unix(2, 0).UTC(), 1 << 20},
+		"all":        {decision.AllFacts, time.Unix(1, 0).UTC(), time.Unix(2, 0).UTC(), 1 << 20, 1 << 40},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := l.appendTo(nil)

@@ -274,7 +274,6 @@ func (r *Runner) putUnchanged(at int64) (changed bool) {
 	v := r.view.Load()
 	t := r.absorb(v.table, v.since, at).pruned(time.Now())
 	r.mu.Lock()
-	r.journal.dirty = r.journal.dirty || t != v.table
 	if p := r.journal.pending; p != nil {
 		p.table = r.absorb(p.table, v.since, at)
 	}
@@ -284,6 +283,9 @@ func (r *Runner) putUnchanged(at int64) (changed bool) {
 		return false
 	}
 	r.view.Store(&view{table: t, since: at})
+	r.mu.Lock()
+	r.journal.dirty = r.journal.dirty || t != v.table // after the view is stored: see save
+	r.mu.Unlock()
 	for _, k := range old {
 		r.looked.Delete(k)
 	}

@@ -30,12 +30,14 @@ type Table struct {
 
 	held   []uint64 // bits of rows that a guard held back; nil without any
 	heldAt int64    // when the oldest of them was last confirmed, as decision.Mono
+	odd    []uint64 // bits of rows with facts of barring in their tail; nil without any
 	// kept are, by row, the bits of the fields about which the source said something
 	// bad before and nothing by now; nil without any.
 	kept     []uint32
 	keptRows int
 	// said are the facts of rows as the source says them, where stops of tombstones took
-	// the place of other words ([Table.halt]). A snapshot does not have them.
+	// the place of other words ([Table.halt]), or what is kept is what a look-up said
+	// ([Runner.absorb]). Only rows of which something is kept have them.
 	said map[uint32]uint64
 	// gone is a table of tombstones, about devices that are none of this one's; nil
 	// without any. Its own ends is when the first of them does.
