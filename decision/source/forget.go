@@ -191,6 +191,24 @@ func (r *Runner) forgetDevice(keys []decision.Key) (Kept, error) {
 	return k, nil
 }
 
+// tellForget tells the source, which may keep the same. It may wait for a lock of the
+// source, so the caller holds none that requests need.
+func (r *Runner) tellForget(t *Table, m *remains) {
+	f, ok := r.src.(Forgetter)
+	if !ok {
+		return
+	}
+	_ = r.protect(func() error {
+		for _, row := range m.rows {
+			f.Forget(t.ownKey(int(row)))
+		}
+		for _, e := range m.entries {
+			f.Forget(e.verdict.Keys[0])
+		}
+		return nil
+	})
+}
+
 // left are the tombstones of a table but some.
 type left struct {
 	of     *Table // all; nil: none
@@ -230,6 +248,7 @@ func (r *Runner) drop(keys []decision.Key) (Kept, error) {
 		return Kept{Source: r.o.Name}, err
 	}
 	stay := v.tableOrNil().leave(m.buried, time.Now()) // before blend, as look-ups wait for that
+	r.tellForget(v.tableOrNil(), m)
 	r.blend.Lock()
 	defer r.blend.Unlock()
 	v = r.view.Load() // which a look-up may have changed meanwhile

@@ -45,17 +45,20 @@ type Source struct {
 	apart    map[string]bool
 	complain map[string]bool // what was logged already
 
-	mu       sync.Mutex // guards what follows
-	fleet    fleet
-	alerts   map[string]worst      // by machine id; replaced, never changed
-	during   map[decision.Key]bool // machines that a look-up brought while a Sync reads; nil: none reads
-	fullDue  bool
-	lastFull time.Time // when the last complete listing began
-	lastPoll time.Time // when the last complete listing or poll for changes began
-	lastGood time.Time // when the last good Sync began; zero while it fails
-	dirty    bool      // something changed since the last sweep that was emitted
-	emitted  bool
-	stats    Stats
+	mu    sync.Mutex // guards what follows
+	fleet fleet
+	// forgotten are machines of which nothing is kept. A listing that is being read may
+	// have taken it from the fleet before, so they are looked at again at its end.
+	forgotten source.Forgotten
+	alerts    map[string]worst      // by machine id; replaced, never changed
+	during    map[decision.Key]bool // machines that a look-up brought while a Sync reads; nil: none reads
+	fullDue   bool
+	lastFull  time.Time // when the last complete listing began
+	lastPoll  time.Time // when the last complete listing or poll for changes began
+	lastGood  time.Time // when the last good Sync began; zero while it fails
+	dirty     bool      // something changed since the last sweep that was emitted
+	emitted   bool
+	stats     Stats
 }
 
 // New makes a source. It calls nobody. The error names a missing or wrong

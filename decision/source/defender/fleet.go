@@ -92,6 +92,15 @@ func (f *fleet) keep(v *decision.Verdict) {
 	}
 }
 
+// letGo takes back what is kept about a machine.
+func (f *fleet) letGo(own decision.Key) (changed bool) {
+	v, ok := f.listing.Get(own)
+	if !ok || !source.ForgetUnreadable(&v.Device) {
+		return false
+	}
+	return f.listing.Put(v) == nil
+}
+
 func (f *fleet) remove(own decision.Key) {
 	f.listing.Remove(own)
 	delete(f.risky, own)

@@ -211,12 +211,25 @@ func (s *Source) merge(raw json.RawMessage, p *pass) (id string) {
 	return v.Keys[0].Value
 }
 
+// Forget implements [source.Forgetter].
+func (s *Source) Forget(own decision.Key) {
+	s.forgotten.Add(own)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dirty = s.fleet.letGo(own) || s.dirty
+}
+
+var _ source.Forgetter = (*Source)(nil)
+
 // emit hands everything to the sweep, unless nothing changed since the last time.
 func (s *Source) emit(ctx context.Context, sweep *source.Sweep) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.mu.Lock()
+	for _, own := range s.forgotten.Take() {
+		s.dirty = s.fleet.letGo(own) || s.dirty
+	}
 	if !s.dirty && s.emitted {
 		s.mu.Unlock()
 		return source.ErrUnchanged

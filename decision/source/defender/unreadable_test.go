@@ -205,3 +205,42 @@ func TestSilentSensor(t *testing.T) {
 		}
 	})
 }
+
+// TestForgetStays: a score that an operator lets go of does not come back with the next
+// listing that cannot be read, nor with a look-up.
+func TestForgetStays(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, f *fake, s *Source) {
+		seen := time.Now().Add(-time.Hour)
+		r := source.NewRunner(s, source.RunnerOptions{Name: "defender"})
+		defer r.Stop()
+		read := func(score, other string) decision.Level {
+			t.Helper()
+			f.list("", rowAt(1, score, seen), rowAt(2, other, seen))
+			f.have(rowAt(1, score, seen))
+			s.fullDue = true
+			time.Sleep(time.Minute)
+			if err := r.SyncNow(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return r.Find([]decision.Key{device(1)}).Verdict.Risk
+		}
+		read("High", "None")
+		if got := read("Odd", "None"); got != decision.LevelHigh || r.Status().Kept != 1 {
+			t.Fatalf("%s is kept", got)
+		}
+		if _, err := source.NewDirectory([]*source.Runner{r}, source.DirectoryOptions{}).Forget(device(1), ""); err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range []string{"None", "Low", "High"} {
+			if got := read("Odd", other); got != decision.LevelUnknown {
+				t.Errorf("%s comes back", got)
+			}
+			if v, err := s.Lookup(t.Context(), machine(1)); err != nil || v.Risk != decision.LevelUnknown {
+				t.Errorf("a look-up brings %s back, %v", v.Risk, err)
+			}
+		}
+		if got := read("Medium", "None"); got != decision.LevelMedium {
+			t.Errorf("what it says again is %s", got)
+		}
+	})
+}

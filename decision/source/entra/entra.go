@@ -67,6 +67,8 @@ type Source struct {
 	dirty     bool // something changed since the last sweep that was emitted
 	emitted   bool
 
+	forgotten source.Forgotten
+
 	mu    sync.Mutex
 	stats Stats
 	asked tally // of look-ups since the last complete listing

@@ -167,3 +167,39 @@ func TestUnreadableAfterHalfAnAnswer(t *testing.T) {
 		}
 	})
 }
+
+// TestForgetStays: what an operator lets go of does not come back with the next change of
+// any device, nor with the next row about this one that cannot be read.
+func TestForgetStays(t *testing.T) {
+	through(t, func(t *testing.T, _ *fakeGraph, d *directory, _ *Source, r *source.Runner) {
+		d.set(badRow)
+		read(t, r)
+		d.change(change(`"accountEnabled":null,"isCompliant":"no"`))
+		read(t, r)
+		if v := known(t, r); v.Enabled != decision.No || v.Compliance != decision.NonCompliant || r.Status().Kept != 1 {
+			t.Fatalf("nothing is kept: %+v", v)
+		}
+		k, err := source.NewDirectory([]*source.Runner{r}, source.DirectoryOptions{}).Forget(entraKey(1), "")
+		if err != nil || len(k) != 1 || k[0].Facts != decision.Facts(decision.FactEnabled, decision.FactCompliance) {
+			t.Fatalf("forgotten %+v, %v", k, err)
+		}
+		for _, next := range []string{"", row(2, `"accountEnabled":true,"displayName":"another device"`), change(`"displayName":"new","accountEnabled":"maybe"`), oddRow} {
+			if next != "" {
+				d.change(next)
+			}
+			read(t, r)
+			v, odd := known(t, r), decision.Facts(decision.FactEnabled, decision.FactCompliance)
+			if v.Enabled != decision.Unknown || v.Compliance != decision.ComplianceUnknown || v.Unreadable&odd != odd {
+				t.Errorf("after %s: enabled %s, %s, unreadable %b", next, v.Enabled, v.Compliance, v.Unreadable)
+			}
+		}
+		if v := known(t, r); v.Managed != decision.No || v.Jailbroken != decision.Yes {
+			t.Errorf("what it said later is not kept: %+v", v)
+		}
+		d.change(change(`"accountEnabled":false`))
+		read(t, r)
+		if v := known(t, r); v.Enabled != decision.No {
+			t.Error("what it says again does not count")
+		}
+	})
+}

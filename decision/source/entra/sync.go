@@ -50,6 +50,9 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 	defer s.turn.Give()
 	defer s.publish()
 	now := s.o.Now()
+	if err := s.letGo(); err != nil { // first, or a row that cannot be read brings it back
+		return fmt.Errorf("entra devices: %w", err)
+	}
 	if err := s.readDevices(ctx, now); err != nil {
 		return fmt.Errorf("entra devices: %w", err)
 	}
@@ -65,6 +68,9 @@ func (s *Source) Sync(ctx context.Context, sweep *source.Sweep) error {
 		sweep.SetConfirmed(s.risk.confirmed(now))
 	}
 	over, err := s.known.expire(now)
+	if err == nil {
+		err = s.letGo() // what came meanwhile
+	}
 	if err != nil {
 		return fmt.Errorf("entra devices: %w", err)
 	}

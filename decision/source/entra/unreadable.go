@@ -27,3 +27,27 @@ func (row *deviceRow) lacks(t *tally) {
 // several rows of one answer, or of answers that failed half-way, said one after the
 // other.
 func (d *device) keep(old *device) { source.KeepUnreadable(&d.Device, &old.Device) }
+
+// Forget implements [source.Forgetter]. The next Sync does it, also one under way.
+func (s *Source) Forget(own decision.Key) { s.forgotten.Add(own) }
+
+// letGo takes back what is kept about devices that an operator named.
+func (s *Source) letGo() error {
+	for _, id := range s.forgotten.Take() {
+		own, ok := parseGUID(id.Value)
+		if !ok || own.key() != id {
+			continue
+		}
+		d, ok := s.known.get(own)
+		if !ok || !source.ForgetUnreadable(&d.Device) {
+			continue
+		}
+		if err := s.known.put(own, d); err != nil {
+			return err
+		}
+		s.dirty = true
+	}
+	return nil
+}
+
+var _ source.Forgetter = (*Source)(nil)
