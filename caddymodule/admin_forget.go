@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -66,20 +67,33 @@ func (a *App) adminForget(w http.ResponseWriter, r *http.Request, id string) err
 				zap.String("reason", clip(in.Reason)), zap.String("actor", r.RemoteAddr))
 		}
 	}
-	name := clip(key.Kind + ":" + key.Value)
+	if err != nil {
+		return forgetError(err, done, clip(in.Source), clip(key.Kind+":"+key.Value))
+	}
+	return reply(w, out)
+}
+
+// forgetError is the answer where a source could not forget the device of this name. What
+// others forgot all the same is in it: nobody must believe that nothing happened. in is
+// the source that was named, or "".
+func forgetError(err error, done []source.Kept, in, name string) error {
+	already := ""
+	for i := range done {
+		if done[i].Any() {
+			already += fmt.Sprintf("; forgotten already at source %q", done[i].Source)
+		}
+	}
 	switch {
-	case errors.Is(err, source.ErrUnknownDevice) && in.Source != "":
-		return apiError(http.StatusNotFound, "source %q does not have the device %s", clip(in.Source), name)
+	case errors.Is(err, source.ErrUnknownDevice) && in != "":
+		return apiError(http.StatusNotFound, "source %q does not have the device %s", in, name)
 	case errors.Is(err, source.ErrUnknownDevice):
 		return apiError(http.StatusNotFound, "no source has the device %s", name)
 	case errors.Is(err, source.ErrSeveralDevices):
-		return apiError(http.StatusConflict, "forget: %v; name the device by another id", err)
+		return apiError(http.StatusConflict, "forget: %w; name the device by another id%s", err, already)
 	case errors.Is(err, source.ErrHeldBack):
-		return apiError(http.StatusConflict, "forget: %v; accept or settle that first, see status", err)
-	case err != nil:
-		return apiError(http.StatusInternalServerError, "forgotten, but a restart may bring it back: %v", err)
+		return apiError(http.StatusConflict, "forget: %w; accept or settle that first, see status%s", err, already)
 	}
-	return reply(w, out)
+	return apiError(http.StatusInternalServerError, "forgotten, but a restart may bring it back: %w", err)
 }
 
 // factNames are the names of facts, in their fixed order; never nil.

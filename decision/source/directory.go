@@ -146,10 +146,12 @@ func (d *Directory) Kept(id *decision.Identity) []Kept {
 // not have the device are left out.
 //
 // The error wraps [ErrUnknownDevice] if no source has the device, and
-// [ErrSeveralDevices] or [ErrHeldBack] if one of the sources cannot do it; then nothing
-// is forgotten. The snapshots are written before Forget returns. If it returns
-// [ErrNotSaved], what it forgot may come back with a restart. It is safe beside sweeps
-// and look-ups.
+// [ErrSeveralDevices] or [ErrHeldBack] if one of the sources cannot do it. All are asked
+// before the first forgets, so that with such an error nothing is forgotten; but if a
+// source cannot do it any more when its turn comes, as a sweep brought something else
+// meanwhile, the others forget nevertheless. With every error, forgotten says what was.
+// The snapshots are written before Forget returns. If it returns [ErrNotSaved], what it
+// forgot may come back with a restart. It is safe beside sweeps and look-ups.
 func (d *Directory) Forget(key decision.Key, source string) (forgotten []Kept, err error) {
 	s := d.resolve([]decision.Key{key}, nil, looksOn)
 	at := make(map[*Runner][]decision.Key, len(d.runners))
@@ -178,7 +180,9 @@ func (d *Directory) Forget(key decision.Key, source string) (forgotten []Kept, e
 			continue
 		}
 		k, failed := r.forgetDevice(keys)
-		forgotten, err = append(forgotten, k), errors.Join(err, failed)
+		if err = errors.Join(err, failed); failed == nil || errors.Is(failed, ErrNotSaved) {
+			forgotten = append(forgotten, k)
+		}
 	}
 	return forgotten, err
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/gatehouse-project/gatehouse/decision"
 )
 
-// Errors of [Directory.Forget] that change nothing.
+// Errors of [Directory.Forget] that change nothing at the source that they name.
 var (
 	// ErrSeveralDevices says that an id belongs to several devices. Name one of them by
 	// an id that it has alone.
