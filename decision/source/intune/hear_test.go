@@ -182,6 +182,23 @@ func TestLateAnswer(t *testing.T) {
 	})
 }
 
+// TestHearEnds: a question that nobody answers ends, so that the next one can be asked.
+func TestHearEnds(t *testing.T) {
+	seal(t, func(w *sealed) {
+		repair := w.fail(connectorsRoute, emulator.Fault{Kind: emulator.Garbage})
+		w.start(Options{})
+		repair()
+		w.fail(connectorsRoute, emulator.Fault{Kind: emulator.Slow, Delay: time.Hour})
+		before := time.Now()
+		if w.hearNow(w.t.Context()) {
+			t.Error("heard")
+		}
+		if d := time.Since(before); d != againTime {
+			t.Errorf("ended after %s, want %s", d, againTime)
+		}
+	})
+}
+
 func TestPassing(t *testing.T) {
 	for _, tt := range []struct {
 		err  error

@@ -2,6 +2,7 @@ package intune
 
 import (
 	"cmp"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -24,7 +25,16 @@ const (
 type within struct{ ms *emulator.Server }
 
 // RoundTrip implements http.RoundTripper.
-func (w within) RoundTrip(req *http.Request) (*http.Response, error) {
+func (w within) RoundTrip(req *http.Request) (_ *http.Response, err error) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			err = cmp.Or(req.Context().Err(), io.ErrUnexpectedEOF)
+		default:
+			panic(p)
+		}
+	}()
 	rec := httptest.NewRecorder()
 	w.ms.ServeHTTP(rec, req)
 	return rec.Result(), req.Context().Err()
