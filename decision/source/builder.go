@@ -208,17 +208,17 @@ func (b *Builder) Build() (*Table, error) {
 	if t.kept != nil {
 		t.kept = append(t.kept, make([]uint32, len(t.offs)-len(t.kept))...)
 	}
+	for _, set := range []*[]uint64{&t.held, &t.odd} { // before link, which looks at rows
+		if *set != nil {
+			*set = append(*set, make([]uint64, (len(t.offs)+63)/64-len(*set))...)
+		}
+	}
 	if !t.link() {
 		return nil, errArena
 	}
 	t.facts, t.offs, t.userOffs = fit(t.facts), fit(t.offs), fit(t.userOffs)
 	if n := len(t.chunks); n > 0 {
 		t.chunks[n-1] = fit(t.chunks[n-1])
-	}
-	for _, set := range []*[]uint64{&t.held, &t.odd} {
-		if *set != nil {
-			*set = append(*set, make([]uint64, (len(t.offs)+63)/64-len(*set))...)
-		}
 	}
 	return &t, nil
 }

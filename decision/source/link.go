@@ -138,7 +138,7 @@ func (t *Table) settle(twin, row uint32) {
 	if order == 0 {
 		order = b.EvaluatedAt.Compare(a.EvaluatedAt)
 	}
-	if order == 0 && t.facts[twin] != t.facts[row] {
+	if order == 0 && (t.facts[twin] != t.facts[row] || a.Unreadable != b.Unreadable) {
 		t.eachKey(row, func(slot int, _ uint64, _ bool) { t.byKey.markAmbiguous(slot) })
 		return
 	}

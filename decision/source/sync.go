@@ -45,9 +45,9 @@ func (r *Runner) SyncNow(ctx context.Context) error {
 	ev, before := SyncEvent{Source: r.o.Name, Bad: sweep.bad}, r.guarded()
 	switch {
 	case err == nil:
-		ev.Result, err = r.take(sweep, start)
+		ev.Result, err = r.place(r.take, sweep, start)
 	case errors.Is(err, ErrUnchanged):
-		ev.Result, err = r.unchanged(sweep, start)
+		ev.Result, err = r.place(r.unchanged, sweep, start)
 	default:
 		ev.Result = "error"
 		var t *ThrottledError
@@ -68,6 +68,17 @@ func (r *Runner) SyncNow(ctx context.Context) error {
 		f(ev)
 	}
 	return err
+}
+
+// place lets what was read take its place. A fault of ours in it is a failure that
+// people see: the source must not look well while nothing of it is taken.
+func (r *Runner) place(how func(*Sweep, time.Time) (string, error), sweep *Sweep, start time.Time) (result string, err error) {
+	result = "error"
+	err = r.protect(func() (err error) {
+		result, err = how(sweep, start)
+		return err
+	})
+	return result, err
 }
 
 // overdueShare is the part of a poll after which a sweep under way counts as a

@@ -67,6 +67,9 @@ type Source struct {
 	dirty     bool // something changed since the last sweep that was emitted
 	emitted   bool
 
+	silentUntil time.Time // no complete listing of users before
+	silentErr   error     // why
+
 	forgotten source.Forgotten
 
 	mu    sync.Mutex

@@ -93,7 +93,7 @@ func TestSilentListing(t *testing.T) {
 				return
 			}
 			users.words(tt.users, "false")
-			time.Sleep(minute)
+			time.Sleep(silentRetry)
 			if u, _ := swept(t, s).User(userID(0), ""); u.Enabled != decision.No {
 				t.Errorf("%s: a good listing after it says enabled %s, want no", tt.name, u.Enabled)
 			}
@@ -238,4 +238,62 @@ func guidOf(t *testing.T, s string) guid {
 		t.Fatalf("%q is no id", s)
 	}
 	return g
+}
+
+// TestSilentListingsAreApart: while the service does not tell accountEnabled, it is not
+// asked for all users at every poll.
+func TestSilentListingsAreApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, _, users := scene(50)
+		s, done := newSource(t, f, Options{Users: true})
+		defer done()
+		r := source.NewRunner(s, source.RunnerOptions{Name: "entra", Poll: 5 * time.Minute, Remote: true})
+		defer r.Stop()
+		r.Start(t.Context())
+		time.Sleep(time.Minute)
+		for n := range 50 {
+			users.change(user(n, "null"))
+		}
+		users.words(50, "null")
+		before := len(f.calls())
+		time.Sleep(24 * time.Hour)
+		complete := 0
+		for _, c := range f.calls()[before:] {
+			if c.URL.Path == usersPath && c.URL.Query().Has("$select") {
+				complete++
+			}
+		}
+		if complete < 24 || complete > 49 {
+			t.Errorf("%d complete listings of users in a day", complete)
+		}
+	})
+}
+
+// TestListingKeepsDisabled: a complete listing that says nothing of an account takes back
+// no "disabled", be it that no sweep brought that yet.
+func TestListingKeepsDisabled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, _, users := scene(50)
+		s, done := newSource(t, f, Options{Users: true})
+		defer done()
+		swept(t, s)
+		for n := range 20 {
+			users.change(user(n, "null"))
+		}
+		users.change(user(49, "false"))
+		users.remove(userID(48), "changed")
+		users.mu.Lock()
+		for n := range 20 {
+			users.rows[userID(n)] = user(n, "true")
+		}
+		users.rows[userID(48)], users.rows[userID(49)] = user(48, "null"), user(49, "null")
+		users.mu.Unlock()
+		time.Sleep(minute)
+		table := swept(t, s)
+		for n, want := range map[int]decision.Tri{0: decision.Yes, 47: decision.Yes, 48: decision.No, 49: decision.No} {
+			if u, _ := table.User(userID(n), ""); u.Enabled != want {
+				t.Errorf("user %d: enabled %s, want %s", n, u.Enabled, want)
+			}
+		}
+	})
 }

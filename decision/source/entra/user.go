@@ -162,6 +162,24 @@ func (p *people) vanished(before *people, now time.Time) (doubtful int) {
 	return 0
 }
 
+// keepDisabled takes over who was disabled or deleted and of whom a complete listing
+// does not say whether that is over.
+func (p *people) keepDisabled(before *people) {
+	for oid, u := range p.known {
+		if u.enabled != decision.Unknown {
+			continue
+		}
+		if _, gone := before.gone[oid]; gone || before.known[oid].enabled == decision.No {
+			u.enabled = decision.No
+			p.known[oid] = u
+		}
+	}
+}
+
+// silentRetry is how long no complete listing follows one that no longer told who is
+// enabled: it takes a call for every hundred users.
+const silentRetry = 30 * time.Minute
+
 // readUsers brings the users up to date. A complete listing that no longer tells who
 // is enabled is an error, and what was known stays.
 func (s *Source) readUsers(ctx context.Context, now time.Time) error {
@@ -175,6 +193,9 @@ func (s *Source) readUsers(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if left := s.silentUntil.Sub(now); again && left > 0 && left <= silentRetry {
+		return s.silentErr
+	}
 	if again {
 		fresh, counted := newPeople(), tally{}
 		link, err := s.list(ctx, msgraph.DirectoryUsers, usersPath, userSelect, func(raw json.RawMessage) error {
@@ -184,8 +205,10 @@ func (s *Source) readUsers(ctx context.Context, now time.Time) error {
 			return err
 		}
 		if err := fresh.silent(&s.people); err != nil {
+			s.silentUntil, s.silentErr = now.Add(silentRetry), err
 			return err
 		}
+		fresh.keepDisabled(&s.people)
 		fresh.lost = nil
 		if n := fresh.vanished(&s.people, now); n > 0 {
 			s.o.Logger.Warn("many users are no longer listed; they count as unknown, not as deleted", "users", n)

@@ -316,9 +316,26 @@ func (d *document) wrong(what string) error {
 	return fmt.Errorf("byte %d: %w", d.offset+int64(d.pos), &syntaxError{d.pos, what})
 }
 
+// worst leaves of a record that is bad the ids and the bad news. The rest cannot be
+// read: without the record nothing would stop its user.
+func worst(u decision.UserRecord) decision.UserRecord {
+	bad := decision.UserRecord{ObjectID: u.ObjectID, UPN: u.UPN, Unreadable: decision.Facts(decision.FactUserRisk)}
+	if u.Enabled == decision.No {
+		bad.Enabled = decision.No
+	} else {
+		bad.Unreadable |= decision.Facts(decision.FactUserEnabled)
+	}
+	if u.Compromised == decision.Yes {
+		bad.Compromised = decision.Yes
+	}
+	if u.Risk > decision.LevelLow {
+		bad.Risk, bad.RiskFloor = u.Risk, true
+	}
+	return bad
+}
+
 // decodeUser reads one element of "users". A value that is none makes a fact
-// unreadable and not the record bad. Of a bad record the ids are left, and nothing can
-// be read of its user: without the record nothing would stop them.
+// unreadable and not the record bad. Of a bad record [worst] is left.
 func decodeUser(raw string) (u decision.UserRecord, supplies decision.FactSet, odd oddities, err error) {
 	seen := map[string]bool{}
 	var bad error
@@ -337,8 +354,7 @@ func decodeUser(raw string) (u decision.UserRecord, supplies decision.FactSet, o
 			bad = errors.New("user has neither id nor upn")
 		}
 	case bad != nil:
-		u.Enabled, u.Risk, u.Compromised = decision.Unknown, decision.LevelUnknown, decision.Unknown
-		u.Unreadable = decision.Facts(decision.FactUserEnabled, decision.FactUserRisk)
+		u = worst(u)
 	default:
 		if odd.has(labelUserEnabled) {
 			u.Unreadable |= decision.Facts(decision.FactUserEnabled)

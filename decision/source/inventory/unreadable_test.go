@@ -89,7 +89,9 @@ func TestUnreadableUsers(t *testing.T) {
 		`"enabled":{}`:                        {Unreadable: decision.Facts(decision.FactUserEnabled)},
 		`"compromised":[1]`:                   {Unreadable: decision.Facts(decision.FactUserRisk)},
 		`"risk":3`:                            {Unreadable: decision.Facts(decision.FactUserRisk)},
-		`"enabled":false,"wrong":1`:           {Unreadable: decision.Facts(decision.FactUserEnabled, decision.FactUserRisk)},
+		`"enabled":false,"wrong":1`:           {Enabled: decision.No, Unreadable: decision.Facts(decision.FactUserRisk)},
+		`"wrong":1,"compromised":true`:        {Compromised: decision.Yes, Unreadable: decision.Facts(decision.FactUserEnabled, decision.FactUserRisk)},
+		`"wrong":1,"risk":"high"`:             {Risk: decision.LevelHigh, RiskFloor: true, Unreadable: decision.Facts(decision.FactUserEnabled, decision.FactUserRisk)},
 		`"enabled":true,"upn":"b"`:            {Unreadable: decision.Facts(decision.FactUserEnabled, decision.FactUserRisk)},
 		`"enabled":false,"risk":"tremendous"`: {Enabled: decision.No, Unreadable: decision.Facts(decision.FactUserRisk)},
 	} {
