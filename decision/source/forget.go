@@ -46,16 +46,7 @@ func (t *Table) own(row uint32) uint64 {
 	if word, ok := t.said[row]; ok {
 		return word
 	}
-	word, kept := t.facts[row], t.keptFields(int(row))
-	for i := range fields {
-		if kept&(1<<i) != 0 {
-			word = fields[i].with(word, 0)
-		}
-	}
-	if kept&(1<<riskField) != 0 {
-		word = fields[floorField].with(word, 0)
-	}
-	return word
+	return cleared(t.facts[row], t.keptFields(int(row)))
 }
 
 // stops reports whether a tombstone stops the device of a row of t with these facts.
@@ -148,13 +139,7 @@ func (r *Runner) strip(t *Table, m *remains) (entries []*looked, rows bool, k Ke
 
 // worse returns the fields where a word is bad and another is not the same.
 func worse(word, other uint64) (bits uint32) {
-	bits = differ(word, other)
-	for i := range fields {
-		if !fields[i].bad(fields[i].in(word)) {
-			bits &^= 1 << i
-		}
-	}
-	return bits
+	return badOf(word, differ(word, other))
 }
 
 // kept looks on. No look-up waits for it, and it reads no more than what leads from one

@@ -48,17 +48,11 @@ func (f *Forgotten) Take() []decision.Key {
 // ForgetUnreadable takes from d what [KeepUnreadable] gave it. The facts are unknown
 // then, and stay unreadable.
 func ForgetUnreadable(d *decision.Device) (changed bool) {
-	word := pack(d)
-	for i := range fields {
-		if f := &fields[i]; sticky&(1<<i) != 0 && d.Unreadable.Has(f.fact) {
-			word = f.with(word, 0)
-			if uint(i) == uint(riskField) {
-				word = fields[floorField].with(word, 0)
-			}
-		}
+	old := pack(d)
+	word := cleared(old, stickyOf(d.Unreadable))
+	if word == old {
+		return false
 	}
-	if changed = word != pack(d); changed {
-		unpack(word, d)
-	}
-	return changed
+	unpack(word, d)
+	return true
 }

@@ -72,7 +72,7 @@ func (r *Runner) loop(ctx context.Context) error {
 			continue
 		case <-r.wake:
 			if wait := r.throttled(); wait > 0 {
-				next.Reset(outlast(wait))
+				next.Reset(Outlast(wait))
 				continue
 			}
 			r.pause(wakeGap)
@@ -142,9 +142,9 @@ func (r *Runner) nextSync() time.Duration {
 	r.mu.Unlock()
 	switch {
 	case failures > 0:
-		return max(r.backoff(failures), outlast(r.throttled()))
+		return max(r.backoff(failures), Outlast(r.throttled()))
 	case !synced || putOff:
-		return outlast(r.throttled())
+		return Outlast(r.throttled())
 	}
 	return r.spread()
 }
@@ -158,16 +158,16 @@ func (r *Runner) spread() time.Duration {
 	return r.o.Poll - time.Duration(rand.Float64()*0.2*float64(r.o.Poll))
 }
 
-// Bounds of what outlast adds to a wait.
+// Bounds of what Outlast adds to a wait.
 const (
 	outlastLeast = time.Second
 	outlastMost  = time.Minute
 )
 
-// outlast makes a wait that the source asked for a fifth longer at random, by 1 s
+// Outlast makes a wait that the source asked for a fifth longer at random, by 1 s
 // to a minute at most. A service may name the same moment to all gateways of a tenant
 // (Retry-After with a date, RFC 9110 section 10.2.3): they must not all call then.
-func outlast(wait time.Duration) time.Duration {
+func Outlast(wait time.Duration) time.Duration {
 	if wait <= 0 {
 		return 0
 	}

@@ -199,12 +199,7 @@ func decodeSnapshot(body []byte, capacity int) (savedTable, error) {
 
 // keptOf returns those of the fields that can be kept: where something bad is known.
 func keptOf(d *decision.Device, bits uint32) uint32 {
-	for i := range fields {
-		if f := &fields[i]; !f.bad(f.get(d)) {
-			bits &^= 1 << i
-		}
-	}
-	return bits & sticky
+	return badOf(pack(d), bits) & sticky
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -147,6 +147,20 @@ func KeepUnreadable(d, old *decision.Device) {
 	d.Unreadable = odd
 }
 
+// cleared returns a word that says nothing about some fields; of a level, not even the
+// least that it can be.
+func cleared(word uint64, bits uint32) uint64 {
+	for i := range fields {
+		if bits&(1<<i) != 0 {
+			word = fields[i].with(word, 0)
+		}
+	}
+	if bits&(1<<riskField) != 0 {
+		word = fields[floorField].with(word, 0)
+	}
+	return word
+}
+
 // badOf returns those of the fields of which a word has bad news.
 func badOf(word uint64, bits uint32) uint32 {
 	for i := range fields {

@@ -147,7 +147,7 @@ func again(failures int, err error) time.Duration {
 	var e *msgraph.Error
 	if errors.As(err, &e) && e.RetryAfter > 0 {
 		wait := min(e.RetryAfter, againWait)
-		pause = max(pause, wait+rand.N(min(max(wait/5, time.Second), time.Minute)))
+		pause = max(pause, source.Outlast(wait))
 	}
 	return pause
 }
